@@ -1,0 +1,90 @@
+# switchtap. `make demo` and `make check` install what is missing, build, and run.
+
+CC       ?= gcc
+BUILD    ?= build
+PROGRAM  ?= switchtap
+VERSION  := 0.1.0
+
+PACKAGES := libpcap libndpi sqlite3 zlib libxxhash libcrypto
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wcast-align -Wformat=2 -fno-common -Werror
+OPTIMISE ?= -O2 -g
+HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+HARDEN_LD ?= -pie -Wl,-z,relro,-z,now
+CPPFLAGS += -D_GNU_SOURCE -DSWITCHTAP_VERSION='"$(VERSION)"'
+CFLAGS   += -std=c11 $(WARNINGS) $(OPTIMISE) $(HARDEN) $(SANITIZE)
+LDFLAGS  += $(HARDEN_LD) $(SANITIZE)
+
+# pkg-config is asked when a rule needs it, not before `make deps` could install it; the headers of
+# packages are system headers, so that our warnings stay ours.
+PACKAGE_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g')
+PACKAGE_LIBS   = $(shell pkg-config --libs $(PACKAGES)) -lpthread -lm
+
+SOURCES := $(wildcard analyzer/*.c dissectors/*.c schema/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema_sql.o
+LIBRARY := $(filter-out $(BUILD)/analyzer/main.o,$(OBJECTS))
+SQL     := $(wildcard schema/*.sql schema/queries/*.sql)
+
+UNITS        := $(wildcard tests/unit/test_*.c)
+UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c)) $(wildcard tests/script/script.c)
+UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUILD)/suites.o
+
+.PHONY: all deps demo check check-quick check-deps check-style bench clean
+
+all: $(PROGRAM)
+
+$(PROGRAM): $(OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(PACKAGE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/schema_sql.c: schema/embed.sh $(SQL)
+	@mkdir -p $(@D)
+	sh schema/embed.sh > $@.new && mv $@.new $@
+
+$(BUILD)/%.o: $(BUILD)/%.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Ianalyzer -Itests/unit $(PACKAGE_CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- what is needed and missing, from the distribution's packages ---
+
+deps:
+	@sh tests/deps.sh
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@sh tests/demo.sh
+
+# --- tests ---
+
+$(BUILD)/suites.c: $(UNITS) tests/suites.sh
+	@mkdir -p $(@D)
+	sh tests/suites.sh $(UNITS) > $@
+
+$(BUILD)/unit: $(LIBRARY) $(UNIT_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $$(pkg-config --libs check)
+
+$(BUILD)/script2pcap: $(BUILD)/tests/script/script.o $(BUILD)/tests/script/script2pcap.o
+	$(CC) $(LDFLAGS) -o $@ $^
+
+check: deps
+	@$(MAKE) --no-print-directory check-quick
+
+check-quick: all check-deps $(BUILD)/unit $(BUILD)/script2pcap
+	@BUILD=$(BUILD) PROGRAM=./$(PROGRAM) sh tests/check.sh
+
+check-deps:
+	@sh tests/check_deps.sh
+
+check-style:
+	@sh tests/check_style.sh
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) CC=$(CC) sh tests/bench/bench.sh
+
+clean:
+	rm -rf $(BUILD) $(PROGRAM)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,626 @@
+/*
+ * The queue between the analysis and the storing thread. A batch is one block of memory: events
+ * grow from its start, their strings from its end; it is full when they meet. Only whole batches
+ * pass the lock, and they are recycled. What bus.h promises for live captures (shed payloads, then
+ * frames, never anything else) is decided here by how many batches wait.
+ */
+#include "bus.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    BATCH_BYTES = 256 * 1024,
+    BATCH_BYTES_LEAST = 4096,
+    QUEUE_BATCHES = 32,
+    QUEUE_BATCHES_LEAST = 4,
+    EVENT_BYTES_MOST = 64 * 1024 * 1024, /* strings of one event; longer ones are cut */
+    TEXTS_MOST = 8,                      /* strings of one event */
+    SHED_SLOTS = 128,                    /* sessions whose shed frames are counted apart */
+    SHED_PROBES = 8
+};
+
+static const int64_t second_ns = 1000000000;
+static const int64_t flush_default_ns = 200000000;
+
+struct bus_batch {
+    struct batch batch;
+    struct bus_batch *next;
+    size_t size;      /* of memory */
+    size_t strings;   /* offset of the lowest string in memory */
+    unsigned weight;  /* in the queue: 1, or more for a block made for one large event */
+    alignas(max_align_t) unsigned char memory[];
+};
+
+/* How much of an event is in use, and where its strings are. */
+struct shape {
+    size_t size;
+    size_t count;
+    size_t texts[TEXTS_MOST];
+};
+
+#define EVENT_SIZE(member) (offsetof(struct event, u) + sizeof(((struct event *)NULL)->u.member))
+#define EVENT_TEXT(member) offsetof(struct event, u.member)
+
+static const struct shape shapes[EVENT_KIND_COUNT] = {
+    [EVENT_FLOW_OPEN] = {EVENT_SIZE(flow_open), 0, {0}},
+    [EVENT_FLOW_CLOSE] = {EVENT_SIZE(flow_close),
+                          3,
+                          {EVENT_TEXT(flow_close.ndpi.protocol),
+                           EVENT_TEXT(flow_close.ndpi.category),
+                           EVENT_TEXT(flow_close.ndpi.risk)}},
+    [EVENT_LAYER_OPEN] = {EVENT_SIZE(layer_open),
+                          2,
+                          {EVENT_TEXT(layer_open.protocol), EVENT_TEXT(layer_open.expected)}},
+    [EVENT_LAYER_CLOSE] = {EVENT_SIZE(layer_close),
+                           7,
+                           {EVENT_TEXT(layer_close.protocol),
+                            EVENT_TEXT(layer_close.head[CLIENT]),
+                            EVENT_TEXT(layer_close.head[SERVER]),
+                            EVENT_TEXT(layer_close.detail),
+                            EVENT_TEXT(layer_close.ndpi.protocol),
+                            EVENT_TEXT(layer_close.ndpi.category),
+                            EVENT_TEXT(layer_close.ndpi.risk)}},
+    [EVENT_SESSION_OPEN] = {EVENT_SIZE(session_open),
+                            8,
+                            {EVENT_TEXT(session_open.offered), EVENT_TEXT(session_open.method),
+                             EVENT_TEXT(session_open.target), EVENT_TEXT(session_open.path),
+                             EVENT_TEXT(session_open.host), EVENT_TEXT(session_open.origin),
+                             EVENT_TEXT(session_open.user_agent),
+                             EVENT_TEXT(session_open.forwarded_for)}},
+    [EVENT_SESSION_ANSWER] = {EVENT_SIZE(session_answer),
+                              2,
+                              {EVENT_TEXT(session_answer.accepted),
+                               EVENT_TEXT(session_answer.reason)}},
+    [EVENT_SESSION_SWITCH] = {EVENT_SIZE(session_switch), 0, {0}},
+    [EVENT_SESSION_END] = {EVENT_SIZE(session_end), 0, {0}},
+    [EVENT_HEADER] = {EVENT_SIZE(header), 2, {EVENT_TEXT(header.name), EVENT_TEXT(header.value)}},
+    [EVENT_WEBSOCKET_OPEN] = {EVENT_SIZE(websocket_open),
+                              2,
+                              {EVENT_TEXT(websocket_open.subprotocol),
+                               EVENT_TEXT(websocket_open.extensions)}},
+    [EVENT_WEBSOCKET_CLOSE] = {EVENT_SIZE(websocket_close),
+                               2,
+                               {EVENT_TEXT(websocket_close.side[CLIENT].close_reason),
+                                EVENT_TEXT(websocket_close.side[SERVER].close_reason)}},
+    [EVENT_FRAME] = {EVENT_SIZE(frame), 1, {EVENT_TEXT(frame.payload)}},
+    [EVENT_FINDING] = {EVENT_SIZE(finding), 1, {EVENT_TEXT(finding.evidence)}},
+    [EVENT_GAP] = {EVENT_SIZE(gap), 0, {0}},
+    [EVENT_COUNTER] = {EVENT_SIZE(counter), 1, {EVENT_TEXT(counter.name)}},
+};
+
+struct shed { /* frames of one session that were not stored */
+    uint64_t flow, frames, packet;
+    int64_t time_ns;
+    uint32_t session, layer;
+};
+
+struct bus {
+    struct bus_options options; /* with the defaults filled in */
+    unsigned reserve;           /* batches beyond queue_batches for what is never shed */
+    struct sink *sinks;
+    size_t sink_count;
+    pthread_t thread;
+
+    /* the analysis thread's */
+    struct bus_batch *filling;
+    int64_t filling_since_ns;
+    struct bus_stats stats;
+    struct shed shed[SHED_SLOTS];
+    struct shed shed_other; /* of sessions that found no slot */
+    size_t shed_count;      /* slots in use */
+
+    /* the storing thread's */
+    int *sink_failed;
+
+    /* both */
+    atomic_uint depth; /* weight of the batches that wait; written under the lock */
+    atomic_int failed;
+    pthread_mutex_t lock; /* everything below */
+    pthread_cond_t ready, space;
+    struct bus_batch *head, **tail, *idle;
+    int closing;
+};
+
+static int64_t bus_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * second_ns + now.tv_nsec;
+}
+
+/* ---------------------------------------------------------------- batches */
+
+static struct event *batch_events(struct bus_batch *batch)
+{
+    return (void *)batch->memory;
+}
+
+static void batch_clear(struct bus_batch *batch)
+{
+    batch->batch = (struct batch){.events = batch_events(batch), .count = 0};
+    batch->next = NULL;
+    batch->strings = batch->size;
+}
+
+static struct bus_batch *batch_new(size_t size, unsigned weight)
+{
+    struct bus_batch *batch = malloc(sizeof *batch + size);
+    if (batch == NULL)
+        return NULL;
+    batch->size = size;
+    batch->weight = weight;
+    batch_clear(batch);
+    return batch;
+}
+
+static int batch_fits(const struct bus_batch *batch, size_t text_bytes)
+{
+    size_t events = (batch->batch.count + 1) * sizeof(struct event);
+    return events <= batch->strings && text_bytes <= batch->strings - events;
+}
+
+static struct text *event_text(struct event *event, size_t offset)
+{
+    return (void *)((unsigned char *)event + offset);
+}
+
+static const struct text *event_text_const(const struct event *event, size_t offset)
+{
+    return (const void *)((const unsigned char *)event + offset);
+}
+
+static void batch_append(struct bus_batch *batch, const struct event *event)
+{
+    const struct shape *shape = &shapes[event->kind];
+    struct event *copy = &batch->batch.events[batch->batch.count++];
+    memcpy(copy, event, shape->size);
+    for (size_t i = 0; i < shape->count; i++) {
+        struct text *text = event_text(copy, shape->texts[i]);
+        if (text->data == NULL)
+            continue;
+        if (text->len == 0) {
+            text->data = "";
+            continue;
+        }
+        batch->strings -= text->len;
+        memcpy(batch->memory + batch->strings, text->data, text->len);
+        text->data = (const char *)batch->memory + batch->strings;
+    }
+}
+
+/* ---------------------------------------------------------------- the storing thread */
+
+static void bus_sink_result(struct bus *bus, size_t sink, int result)
+{
+    if (result != 0) {
+        bus->sink_failed[sink] = 1;
+        atomic_store_explicit(&bus->failed, 1, memory_order_relaxed);
+    }
+}
+
+static void bus_write_sinks(struct bus *bus, struct batch *batch)
+{
+    for (size_t i = 0; i < bus->sink_count; i++) {
+        if (!bus->sink_failed[i])
+            bus_sink_result(bus, i, bus->sinks[i].write(bus->sinks[i].arg, batch));
+    }
+}
+
+static void bus_flush_sinks(struct bus *bus)
+{
+    for (size_t i = 0; i < bus->sink_count; i++) {
+        if (!bus->sink_failed[i] && bus->sinks[i].flush != NULL)
+            bus_sink_result(bus, i, bus->sinks[i].flush(bus->sinks[i].arg));
+    }
+}
+
+/* With the lock held: waits for a batch. Live, returns ETIMEDOUT when nothing came for a while. */
+static int bus_wait_ready(struct bus *bus)
+{
+    if (!bus->options.live)
+        return pthread_cond_wait(&bus->ready, &bus->lock);
+    int64_t until = bus_now_ns() + (bus->options.flush_ns > second_ns ? bus->options.flush_ns
+                                                                      : second_ns);
+    struct timespec deadline = {.tv_sec = (time_t)(until / second_ns),
+                                .tv_nsec = (long)(until % second_ns)};
+    return pthread_cond_timedwait(&bus->ready, &bus->lock, &deadline);
+}
+
+static void bus_recycle(struct bus *bus, struct bus_batch *batch)
+{
+    if (batch->size != bus->options.batch_bytes) {
+        free(batch);
+        return;
+    }
+    batch_clear(batch);
+    batch->next = bus->idle;
+    bus->idle = batch;
+}
+
+static void *bus_thread(void *arg)
+{
+    struct bus *bus = arg;
+    int unflushed = 0;
+    (void)pthread_mutex_lock(&bus->lock);
+    for (;;) {
+        struct bus_batch *batch = bus->head;
+        if (batch == NULL && bus->closing)
+            break;
+        if (batch == NULL) {
+            if (bus_wait_ready(bus) == ETIMEDOUT && unflushed && bus->head == NULL) {
+                (void)pthread_mutex_unlock(&bus->lock);
+                bus_flush_sinks(bus);
+                unflushed = 0;
+                (void)pthread_mutex_lock(&bus->lock);
+            }
+            continue;
+        }
+        bus->head = batch->next;
+        if (bus->head == NULL)
+            bus->tail = &bus->head;
+        atomic_fetch_sub_explicit(&bus->depth, batch->weight, memory_order_relaxed);
+        (void)pthread_cond_signal(&bus->space);
+        (void)pthread_mutex_unlock(&bus->lock);
+        bus_write_sinks(bus, &batch->batch);
+        unflushed = 1;
+        (void)pthread_mutex_lock(&bus->lock);
+        bus_recycle(bus, batch);
+        (void)pthread_cond_signal(&bus->space);
+    }
+    (void)pthread_mutex_unlock(&bus->lock);
+    bus_flush_sinks(bus);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- the analysis thread */
+
+static unsigned bus_depth(struct bus *bus)
+{
+    return atomic_load_explicit(&bus->depth, memory_order_relaxed);
+}
+
+static void bus_enqueue(struct bus *bus, struct bus_batch *batch)
+{
+    unsigned limit = bus->options.queue_batches + (bus->options.live ? bus->reserve : 0);
+    (void)pthread_mutex_lock(&bus->lock);
+    if (bus_depth(bus) >= limit)
+        bus->stats.waits++;
+    while (bus_depth(bus) >= limit)
+        (void)pthread_cond_wait(&bus->space, &bus->lock);
+    *bus->tail = batch;
+    bus->tail = &batch->next;
+    atomic_fetch_add_explicit(&bus->depth, batch->weight, memory_order_relaxed);
+    (void)pthread_cond_signal(&bus->ready);
+    (void)pthread_mutex_unlock(&bus->lock);
+    bus->stats.batches++;
+}
+
+/* An empty batch. Where memory is short, one that comes back from the storing thread: the two made
+ * at the start are never given up, so that there is always one to wait for. */
+static struct bus_batch *bus_take_idle(struct bus *bus)
+{
+    (void)pthread_mutex_lock(&bus->lock);
+    struct bus_batch *batch = bus->idle;
+    if (batch == NULL)
+        batch = batch_new(bus->options.batch_bytes, 1);
+    else
+        bus->idle = batch->next;
+    while (batch == NULL) {
+        (void)pthread_cond_wait(&bus->space, &bus->lock);
+        batch = bus->idle;
+        if (batch != NULL)
+            bus->idle = batch->next;
+    }
+    (void)pthread_mutex_unlock(&bus->lock);
+    batch->next = NULL;
+    return batch;
+}
+
+static void bus_hand_over(struct bus *bus)
+{
+    if (bus->filling == NULL || bus->filling->batch.count == 0)
+        return;
+    struct bus_batch *full = bus->filling;
+    bus->filling = NULL;
+    bus_enqueue(bus, full);
+}
+
+static size_t event_text_bytes(const struct event *event)
+{
+    const struct shape *shape = &shapes[event->kind];
+    size_t sum = 0;
+    for (size_t i = 0; i < shape->count; i++) {
+        const struct text *text = event_text_const(event, shape->texts[i]);
+        if (text->data == NULL)
+            continue;
+        if (text->len > EVENT_BYTES_MOST)
+            return EVENT_BYTES_MOST + 1;
+        sum += text->len;
+    }
+    return sum;
+}
+
+/* Cuts the strings of an event so that it fits an ordinary batch; a frame loses its payload. */
+static void bus_shrink(struct bus *bus, struct event *event)
+{
+    const struct shape *shape = &shapes[event->kind];
+    size_t most = bus->options.batch_bytes / (2 * TEXTS_MOST);
+    if (event->kind == EVENT_FRAME) {
+        event->u.frame.payload = TEXT_NONE;
+        bus->stats.payloads_shed++;
+    }
+    for (size_t i = 0; i < shape->count; i++) {
+        struct text *text = event_text(event, shape->texts[i]);
+        if (text->data != NULL && text->len > most)
+            text->len = most;
+    }
+}
+
+/* An event too large for any batch travels alone. 0, or -1 where there is no memory for it. */
+static int bus_append_large(struct bus *bus, const struct event *event, size_t text_bytes)
+{
+    if (text_bytes > EVENT_BYTES_MOST)
+        return -1;
+    size_t size = sizeof(struct event) + text_bytes;
+    struct bus_batch *batch = batch_new(size, (unsigned)(size / bus->options.batch_bytes + 1));
+    if (batch == NULL)
+        return -1;
+    batch_append(batch, event);
+    bus_hand_over(bus);
+    bus_enqueue(bus, batch);
+    return 0;
+}
+
+static void bus_append(struct bus *bus, const struct event *event)
+{
+    struct event shrunk;
+    size_t text_bytes = event_text_bytes(event);
+    bus->stats.events++;
+    if (sizeof(struct event) + text_bytes > bus->options.batch_bytes) {
+        if (bus_append_large(bus, event, text_bytes) == 0)
+            return;
+        memcpy(&shrunk, event, shapes[event->kind].size);
+        bus_shrink(bus, &shrunk);
+        event = &shrunk;
+        text_bytes = event_text_bytes(event);
+    }
+    if (bus->filling != NULL && !batch_fits(bus->filling, text_bytes))
+        bus_hand_over(bus);
+    if (bus->filling == NULL)
+        bus->filling = bus_take_idle(bus);
+    if (bus->filling->batch.count == 0 && bus->options.live)
+        bus->filling_since_ns = bus_now_ns();
+    assert(batch_fits(bus->filling, text_bytes));
+    batch_append(bus->filling, event);
+}
+
+/* ---------------------------------------------------------------- shedding */
+
+static struct shed *bus_shed_slot(struct bus *bus, const struct event *event)
+{
+    uint64_t hash = (event->flow * 0x9E3779B97F4A7C15u) ^ (event->session * 0xC2B2AE3D27D4EB4Fu);
+    for (size_t i = 0; i < SHED_PROBES; i++) {
+        struct shed *shed = &bus->shed[((hash >> 32) + i) % SHED_SLOTS];
+        if (shed->frames > 0 && shed->flow == event->flow && shed->session == event->session)
+            return shed;
+        if (shed->frames == 0) {
+            bus->shed_count++;
+            shed->flow = event->flow;
+            shed->session = event->session;
+            shed->layer = event->layer;
+            return shed;
+        }
+    }
+    return &bus->shed_other;
+}
+
+static void bus_shed_frame(struct bus *bus, const struct event *event)
+{
+    struct shed *shed = bus_shed_slot(bus, event);
+    shed->frames++;
+    shed->packet = event->packet;
+    shed->time_ns = event->time_ns;
+    bus->stats.frames_shed++;
+}
+
+static void bus_shed_report(struct bus *bus, struct shed *shed)
+{
+    char evidence[48];
+    int len = snprintf(evidence, sizeof evidence, "frames-shed=%" PRIu64, shed->frames);
+    struct event finding = {.kind = EVENT_FINDING,
+                            .sender = NEITHER,
+                            .layer = shed->layer,
+                            .session = shed->session,
+                            .flow = shed->flow,
+                            .packet = shed->packet,
+                            .time_ns = shed->time_ns};
+    finding.u.finding.rule = RULE_ANALYSIS_LIMIT_HIT;
+    finding.u.finding.evidence = (struct text){evidence, (size_t)len};
+    *shed = (struct shed){0};
+    bus_append(bus, &finding);
+}
+
+/* Reports what was shed: of the session or flow that `before` ends, and of all when there is room
+ * (before NULL: of all in any case). A slot that is emptied may cut a probe chain; the session
+ * then gets a second slot, and both are reported. */
+static void bus_shed_tell(struct bus *bus, const struct event *before)
+{
+    int room = before == NULL || bus_depth(bus) < bus->options.queue_batches / 2;
+    int ends = before != NULL &&
+               (before->kind == EVENT_FLOW_CLOSE || before->kind == EVENT_SESSION_END);
+    if (!room && !ends)
+        return;
+    for (size_t i = 0; i < SHED_SLOTS && bus->shed_count > 0; i++) {
+        struct shed *shed = &bus->shed[i];
+        if (shed->frames == 0)
+            continue;
+        if (room || (shed->flow == before->flow &&
+                     (before->kind == EVENT_FLOW_CLOSE || shed->session == before->session))) {
+            bus->shed_count--;
+            bus_shed_report(bus, shed);
+        }
+    }
+    if (room && bus->shed_other.frames > 0)
+        bus_shed_report(bus, &bus->shed_other);
+}
+
+void bus_emit(struct bus *bus, const struct event *event)
+{
+    assert((unsigned)event->kind < EVENT_KIND_COUNT);
+    if (bus->options.live && event->kind == EVENT_FRAME) {
+        unsigned depth = bus_depth(bus);
+        if (depth >= bus->options.queue_batches) {
+            bus_shed_frame(bus, event);
+            return;
+        }
+        if (depth > bus->options.queue_batches / 4 * 3 && event->u.frame.payload.len > 0) {
+            struct event bare;
+            memcpy(&bare, event, shapes[EVENT_FRAME].size);
+            bare.u.frame.payload = TEXT_NONE;
+            bus->stats.payloads_shed++;
+            bus_append(bus, &bare);
+            return;
+        }
+    }
+    if (bus->stats.frames_shed > 0 && (bus->shed_count > 0 || bus->shed_other.frames > 0))
+        bus_shed_tell(bus, event);
+    bus_append(bus, event);
+}
+
+void bus_tick(struct bus *bus)
+{
+    if (bus_depth(bus) >= bus->options.queue_batches)
+        return;
+    if (bus->shed_count > 0 || bus->shed_other.frames > 0)
+        bus_shed_tell(bus, NULL);
+    if (bus->filling != NULL && bus->filling->batch.count > 0 &&
+        bus_now_ns() - bus->filling_since_ns >= bus->options.flush_ns)
+        bus_hand_over(bus);
+}
+
+/* ---------------------------------------------------------------- life */
+
+static void bus_free(struct bus *bus)
+{
+    while (bus->idle != NULL) {
+        struct bus_batch *next = bus->idle->next;
+        free(bus->idle);
+        bus->idle = next;
+    }
+    free(bus->filling);
+    free(bus->sinks);
+    free(bus->sink_failed);
+    (void)pthread_cond_destroy(&bus->ready);
+    (void)pthread_cond_destroy(&bus->space);
+    (void)pthread_mutex_destroy(&bus->lock);
+    free(bus);
+}
+
+static void bus_options_fill(struct bus_options *options)
+{
+    if (options->batch_bytes == 0)
+        options->batch_bytes = BATCH_BYTES;
+    if (options->batch_bytes < BATCH_BYTES_LEAST)
+        options->batch_bytes = BATCH_BYTES_LEAST;
+    if (options->queue_batches == 0)
+        options->queue_batches = QUEUE_BATCHES;
+    if (options->queue_batches < QUEUE_BATCHES_LEAST)
+        options->queue_batches = QUEUE_BATCHES_LEAST;
+    if (options->flush_ns <= 0)
+        options->flush_ns = flush_default_ns;
+}
+
+static int bus_allocate(struct bus *bus, const struct sink *sinks, size_t sink_count)
+{
+    bus->sinks = calloc(sink_count + 1, sizeof *bus->sinks);
+    bus->sink_failed = calloc(sink_count + 1, sizeof *bus->sink_failed);
+    bus->filling = batch_new(bus->options.batch_bytes, 1);
+    bus->idle = batch_new(bus->options.batch_bytes, 1);
+    if (bus->sinks == NULL || bus->sink_failed == NULL || bus->filling == NULL ||
+        bus->idle == NULL)
+        return -1;
+    if (sink_count > 0)
+        memcpy(bus->sinks, sinks, sink_count * sizeof *sinks);
+    bus->sink_count = sink_count;
+    return 0;
+}
+
+/* The storing thread takes no signals: they are for the one that captures. */
+static int bus_start(struct bus *bus)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&bus->thread, NULL, bus_thread, bus);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+struct bus *bus_new(const struct bus_options *options, const struct sink *sinks, size_t sink_count,
+                    struct error *error)
+{
+    struct bus *bus = calloc(1, sizeof *bus);
+    if (bus == NULL) {
+        (void)error_set(error, "out of memory for the event queue");
+        return NULL;
+    }
+    bus->options = *options;
+    bus_options_fill(&bus->options);
+    bus->reserve = bus->options.queue_batches / 2;
+    bus->tail = &bus->head;
+    atomic_init(&bus->depth, 0);
+    atomic_init(&bus->failed, 0);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&bus->lock, NULL);
+    (void)pthread_cond_init(&bus->ready, &monotonic);
+    (void)pthread_cond_init(&bus->space, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    if (bus_allocate(bus, sinks, sink_count) != 0) {
+        (void)error_set(error, "out of memory for the event queue");
+        bus_free(bus);
+        return NULL;
+    }
+    int failed = bus_start(bus);
+    if (failed != 0) {
+        (void)error_set(error, "cannot start the storing thread: %s", strerror(failed));
+        bus_free(bus);
+        return NULL;
+    }
+    return bus;
+}
+
+int bus_failed(struct bus *bus)
+{
+    return atomic_load_explicit(&bus->failed, memory_order_relaxed);
+}
+
+void bus_get_stats(struct bus *bus, struct bus_stats *stats)
+{
+    *stats = bus->stats;
+}
+
+int bus_close(struct bus *bus)
+{
+    bus_shed_tell(bus, NULL);
+    bus_hand_over(bus);
+    (void)pthread_mutex_lock(&bus->lock);
+    bus->closing = 1;
+    (void)pthread_cond_signal(&bus->ready);
+    (void)pthread_mutex_unlock(&bus->lock);
+    (void)pthread_join(bus->thread, NULL);
+    int failed = bus_failed(bus);
+    bus_free(bus);
+    return failed ? -1 : 0;
+}

@@ -1,0 +1,417 @@
+/*
+ * The flow table as a container: keyed hash lookup, one list per class in the order of the last
+ * packets (so that timeouts and evictions look at the oldest only), one list of all flows in the
+ * order of their first packets, and the clock, which is the newest packet time seen.
+ */
+#include "flow_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum {
+    BUCKETS_LEAST = 256,
+    BUCKETS_MOST = 1 << 22,
+    BYTES_PER_BUCKET = 512, /* of the run's budget: about one flow per bucket when it is full */
+    EXPIRE_PER_PACKET = 4,
+    SECOND_CHANCES = 8
+};
+
+static const int64_t second_ns = 1000000000;
+
+/* ---------------------------------------------------------------- hash: SipHash-1-3 */
+
+static uint64_t rotate(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static void sip_round(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v0 = rotate(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v2 = rotate(s->v2, 32);
+}
+
+static void sip_word(struct sip *s, uint64_t word)
+{
+    s->v3 ^= word;
+    sip_round(s);
+    s->v0 ^= word;
+}
+
+static uint64_t load(const uint8_t *bytes, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, bytes, len);
+    return word;
+}
+
+/* The seed is secret: who sends the packets cannot choose which flows share a bucket. */
+uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key)
+{
+    struct sip s = {
+        .v0 = table->seed[0] ^ 0x736f6d6570736575u,
+        .v1 = table->seed[1] ^ 0x646f72616e646f6du,
+        .v2 = table->seed[0] ^ 0x6c7967656e657261u,
+        .v3 = table->seed[1] ^ 0x7465646279746573u,
+    };
+    if (key->family == 4) {
+        sip_word(&s, load(key->address[0], 4) << 32 | load(key->address[1], 4));
+    } else {
+        for (unsigned i = 0; i < 2; i++) {
+            sip_word(&s, load(key->address[i], 8));
+            sip_word(&s, load(key->address[i] + 8, 8));
+        }
+    }
+    sip_word(&s, (uint64_t)key->tunnel << 32 | (uint32_t)key->port[0] << 16 | key->port[1]);
+    sip_word(&s, key->family);
+    s.v2 ^= 0xff;
+    for (unsigned i = 0; i < 3; i++)
+        sip_round(&s);
+    uint64_t hash = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+unsigned flow_key_of(const struct segment *segment, struct flow_key *key)
+{
+    size_t len = segment->source.family == 4 ? 4 : 16;
+    int order = memcmp(segment->source.bytes, segment->target.bytes, len);
+    if (order == 0)
+        order = segment->source_port <= segment->target_port ? -1 : 1;
+    unsigned source = order < 0 ? 0 : 1;
+    memset(key, 0, sizeof *key);
+    memcpy(key->address[source], segment->source.bytes, len);
+    memcpy(key->address[source ^ 1], segment->target.bytes, len);
+    key->port[source] = segment->source_port;
+    key->port[source ^ 1] = segment->target_port;
+    key->tunnel = segment->tunnel;
+    key->family = segment->source.family;
+    return source;
+}
+
+struct flow *flow_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash)
+{
+    struct flow *flow = table->buckets[hash & table->mask];
+    while (flow != NULL && (flow->hash != hash || memcmp(&flow->key, key, sizeof *key) != 0))
+        flow = flow->chain;
+    return flow;
+}
+
+/* ---------------------------------------------------------------- lists */
+
+static void list_append(struct flow_list *list, struct flow *flow)
+{
+    flow->older = list->newest;
+    flow->newer = NULL;
+    if (list->newest != NULL)
+        list->newest->newer = flow;
+    else
+        list->oldest = flow;
+    list->newest = flow;
+    list->count++;
+}
+
+static void list_remove(struct flow_list *list, struct flow *flow)
+{
+    if (flow->older != NULL)
+        flow->older->newer = flow->newer;
+    else
+        list->oldest = flow->newer;
+    if (flow->newer != NULL)
+        flow->newer->older = flow->older;
+    else
+        list->newest = flow->older;
+    list->count--;
+}
+
+static void flow_relist(struct flow_table *table, struct flow *flow, enum flow_class class)
+{
+    list_remove(&table->lists[flow->class], flow);
+    flow->class = (uint8_t)class;
+    flow->listed_ns = table->now_ns;
+    list_append(&table->lists[class], flow);
+    int64_t due = table->now_ns + table->timeout_ns[class];
+    if (due < table->check_ns)
+        table->check_ns = due;
+}
+
+void flow_touch(struct flow_table *table, struct flow *flow, enum flow_class class)
+{
+    flow->touched_ns = table->now_ns;
+    if (class != flow->class || table->now_ns - flow->listed_ns > table->relist_ns[class])
+        flow_relist(table, flow, class);
+}
+
+/* ---------------------------------------------------------------- flows come and go */
+
+struct flow *flow_create(struct flow_table *table, const struct flow_key *key, uint32_t hash,
+                         const struct segment *segment)
+{
+    struct flow *flow = NULL;
+    if (flow_headroom(table, NULL, sizeof *flow) == 0)
+        flow = budget_alloc(table->budget, sizeof *flow);
+    if (flow == NULL)
+        return NULL;
+    flow->hash = hash;
+    flow->key = *key;
+    flow->vlan = segment->vlan;
+    flow->client_dir = 2;
+    flow->end_dir = 2;
+    flow->class = CLASS_HALF;
+    flow->serial = ++table->serial;
+    flow->first_ns = flow->last_ns = segment->time_ns;
+    flow->first_packet = segment->packet;
+    flow->touched_ns = flow->listed_ns = table->now_ns;
+    for (unsigned dir = 0; dir < 2; dir++) {
+        flow->dir[dir].rtt_ns = -1;
+        flow->dir[dir].scale = -1;
+    }
+    flow->chain = table->buckets[hash & table->mask];
+    table->buckets[hash & table->mask] = flow;
+    list_append(&table->lists[CLASS_HALF], flow);
+    flow_relist(table, flow, CLASS_HALF);
+    flow->before = table->last;
+    if (table->last != NULL)
+        table->last->after = flow;
+    else
+        table->first = flow;
+    table->last = flow;
+    table->counters[COUNTER_OPENED]++;
+    return flow;
+}
+
+void flow_remove(struct flow_table *table, struct flow *flow)
+{
+    struct flow **link = &table->buckets[flow->hash & table->mask];
+    while (*link != flow)
+        link = &(*link)->chain;
+    *link = flow->chain;
+    list_remove(&table->lists[flow->class], flow);
+    if (flow->before != NULL)
+        flow->before->after = flow->after;
+    else
+        table->first = flow->after;
+    if (flow->after != NULL)
+        flow->after->before = flow->before;
+    else
+        table->last = flow->before;
+    flow_work_free(flow);
+    budget_free(table->budget, flow);
+    table->counters[COUNTER_ENDED]++;
+}
+
+/* ---------------------------------------------------------------- eviction */
+
+/* The flow of a class that was silent longest. Lists are brought up to date lazily, so one that
+ * was busy since it was listed gets a second chance. */
+static struct flow *flow_victim(struct flow_table *table, enum flow_class class,
+                                const struct flow *keep)
+{
+    struct flow *flow = table->lists[class].oldest;
+    for (unsigned i = 0; i < SECOND_CHANCES && flow != NULL; i++) {
+        struct flow *next = flow->newer;
+        if (flow != keep && (flow->touched_ns <= flow->listed_ns || class == CLASS_HALF))
+            return flow;
+        if (flow != keep)
+            flow_relist(table, flow, class);
+        flow = next;
+    }
+    flow = table->lists[class].oldest;
+    return flow == keep && flow != NULL ? flow->newer : flow;
+}
+
+static int flow_evict(struct flow_table *table, const struct flow *keep)
+{
+    for (int class = 0; class < CLASS_COUNT; class++) {
+        struct flow *victim = flow_victim(table, (enum flow_class)class, keep);
+        if (victim != NULL) {
+            flow_end(table, victim, END_EVICTED);
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int flow_budget_has(const struct flow_table *table, size_t bytes)
+{
+    for (const struct budget *b = table->budget; b != NULL; b = b->parent) {
+        if (b->used > b->limit || b->limit - b->used < bytes)
+            return 0;
+    }
+    return 1;
+}
+
+int flow_headroom(struct flow_table *table, const struct flow *keep, size_t bytes)
+{
+    while (!flow_budget_has(table, bytes + table->reserve)) {
+        if (flow_evict(table, keep) != 0)
+            return flow_budget_has(table, bytes) ? 0 : -1;
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------- time */
+
+int flow_expired(const struct flow_table *table, const struct flow *flow)
+{
+    return table->now_ns - flow->touched_ns > table->timeout_ns[flow->class];
+}
+
+/* Nobody will fill a hole when its other side has acknowledged all that was seen behind it. */
+static int flow_hole_is_lost(const struct flow *flow, const struct flow_work *work)
+{
+    int lost = 0;
+    for (unsigned dir = 0; dir < 2; dir++) {
+        const struct flow_dir *d = &flow->dir[dir], *peer = &flow->dir[dir ^ 1];
+        uint32_t reached =
+            work->start_seq[dir] + (uint32_t)work->delivered[flow_side(flow, dir)];
+        if (!work->start_known[dir] || flow_seq_diff(d->next, reached) <= 0)
+            continue;
+        if ((peer->flags & DIR_ACK) == 0 || flow_seq_diff(peer->acked, d->next) < 0)
+            return 0;
+        lost = 1;
+    }
+    return lost;
+}
+
+static void flow_check_holes(struct flow_table *table, unsigned most)
+{
+    int64_t timeout = table->options.reassembly.gap_timeout_ns;
+    while (most-- > 0 && table->wait_first != NULL) {
+        struct flow_work *work = table->wait_first;
+        if (table->now_ns - work->wait_since_ns <= timeout)
+            break;
+        work->wait_since_ns = table->now_ns;
+        if (work->wait_after != NULL) { /* to the end of the list */
+            table->wait_first = work->wait_after;
+            table->wait_first->wait_before = NULL;
+            work->wait_before = table->wait_last;
+            work->wait_after = NULL;
+            table->wait_last->wait_after = work;
+            table->wait_last = work;
+        }
+        if (table->now_ns - work->flow->touched_ns > timeout &&
+            flow_hole_is_lost(work->flow, work))
+            flow_work_flush(work, table->now_ns);
+    }
+}
+
+static void flow_expire_class(struct flow_table *table, enum flow_class class, unsigned most)
+{
+    while (most-- > 0) {
+        struct flow *flow = table->lists[class].oldest;
+        if (flow == NULL || !flow_expired(table, flow))
+            break;
+        flow_end(table, flow, END_IDLE);
+    }
+}
+
+void flow_clock(struct flow_table *table, int64_t now_ns, int all)
+{
+    if (!table->started || now_ns > table->now_ns) {
+        table->now_ns = now_ns;
+        table->started = 1;
+    }
+    if (table->now_ns < table->check_ns)
+        return;
+    unsigned most = all ? UINT32_MAX : EXPIRE_PER_PACKET;
+    int64_t check = INT64_MAX;
+    for (int class = 0; class < CLASS_COUNT; class++) {
+        flow_expire_class(table, (enum flow_class)class, most);
+        const struct flow *oldest = table->lists[class].oldest;
+        if (oldest != NULL && oldest->touched_ns + table->timeout_ns[class] < check)
+            check = oldest->touched_ns + table->timeout_ns[class];
+    }
+    flow_check_holes(table, all && table->wait_first != NULL ? 64 : EXPIRE_PER_PACKET);
+    if (table->wait_first != NULL) {
+        int64_t due =
+            table->wait_first->wait_since_ns + table->options.reassembly.gap_timeout_ns;
+        check = due < check ? due : check;
+    }
+    table->check_ns = check;
+}
+
+/* ---------------------------------------------------------------- life of the table */
+
+void flow_options_default(struct flow_options *options)
+{
+    *options = (struct flow_options){
+        .flow_memory = (size_t)32 << 20,
+        .verify_checksums = 1,
+        .idle_timeout_ns = 600 * second_ns,
+        .syn_timeout_ns = 60 * second_ns,
+        .closed_timeout_ns = 2 * second_ns,
+        .reassembly = {.policy = OVERLAP_BSD,
+                       .held_limit = (size_t)4 << 20,
+                       .recent_limit = (size_t)16 << 10,
+                       .gap_timeout_ns = second_ns,
+                       .gap_packets = 64},
+        .dissect = {.payload = (size_t)64 << 10,
+                    .frames = 1,
+                    .message_limit = (size_t)16 << 20,
+                    .frame_limit = (size_t)16 << 20,
+                    .ratio_limit = 100,
+                    .ping_timeout_ns = 30 * second_ns,
+                    .hold_limit = (size_t)1 << 20,
+                    .depth_limit = 16},
+    };
+}
+
+static void flow_table_seed(struct flow_table *table)
+{
+    if (getrandom(table->seed, sizeof table->seed, 0) == (ssize_t)sizeof table->seed)
+        return;
+    struct timespec now; /* no entropy from the kernel: better than a constant */
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    table->seed[0] = (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec;
+    table->seed[1] = (uint64_t)(uintptr_t)table * 0x9E3779B97F4A7C15u;
+}
+
+static int flow_table_buckets(struct flow_table *table)
+{
+    size_t count = BUCKETS_LEAST;
+    while (count < BUCKETS_MOST && count < table->budget->limit / BYTES_PER_BUCKET)
+        count *= 2;
+    table->buckets = budget_alloc(table->budget, count * sizeof(struct flow *));
+    table->mask = (uint32_t)(count - 1);
+    return table->buckets != NULL ? 0 : -1;
+}
+
+/* A session may be silent for long (a WebSocket without pings): it waits six times as long. */
+static void flow_table_times(struct flow_table *table)
+{
+    const struct flow_options *options = &table->options;
+    int64_t session = options->idle_timeout_ns > INT64_MAX / 64 ? options->idle_timeout_ns
+                                                                : options->idle_timeout_ns * 6;
+    table->timeout_ns[CLASS_HALF] = options->syn_timeout_ns;
+    table->timeout_ns[CLASS_CLOSED] = options->closed_timeout_ns;
+    table->timeout_ns[CLASS_LIVE] = options->idle_timeout_ns;
+    table->timeout_ns[CLASS_SESSION] = session;
+    for (int class = 0; class < CLASS_COUNT; class++) {
+        int64_t relist = table->timeout_ns[class] / 16;
+        table->relist_ns[class] = relist < second_ns ? relist : second_ns;
+    }
+}
+
+int flow_table_init(struct flow_table *table)
+{
+    flow_table_seed(table);
+    flow_table_times(table);
+    table->check_ns = INT64_MAX;
+    table->reserve = table->budget->limit / 8;
+    return flow_table_buckets(table);
+}

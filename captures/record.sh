@@ -1,0 +1,278 @@
+#!/usr/bin/env bash
+# Records the example captures anew, each from real programs talking over loopback, with the
+# README of its folder. Needs root (tcpdump) and, besides what the build needs: tcpdump curl openssl
+# nodejs npm chromium nginx python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd).
+#
+#   captures/record.sh            all of them
+#   captures/record.sh NAME...    some
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+pids=()
+
+stop() { # ends what was started, by its id
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null; done
+    pids=()
+}
+trap 'stop; rm -rf "$work"' EXIT
+
+start() { "$@" >"$work/log" 2>&1 & pids+=($!); }
+
+listening() { # waits until a port is served
+    for _ in $(seq 100); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return 0; fi
+        sleep 0.05
+    done
+    echo "nothing listens on $1" >&2
+    return 1
+}
+
+dump=
+sniff() { # FOLDER FILTER...
+    mkdir -p "$here/$1"
+    tcpdump -i lo -Z root --immediate-mode -U -q -w "$here/$1/$1.pcap" "${@:2}" >"$work/tcpdump" 2>&1 &
+    dump=$!
+    for _ in $(seq 100); do grep -q 'listening on' "$work/tcpdump" && break; sleep 0.05; done
+}
+done_sniffing() { sleep 0.4; kill "$dump"; wait "$dump" 2>/dev/null; stop; }
+
+readme() { # FOLDER TITLE PROGRAMS < text
+    {
+        echo "# $2"; echo; cat; echo
+        echo "Programs: $3."; echo
+        echo "Recorded on loopback with \`captures/record.sh $1\`."
+    } >"$here/$1/README.md"
+}
+
+node_version="Node.js $(node --version 2>/dev/null | tr -d v)"
+curl_version=$(curl --version 2>/dev/null | head -n 1 | cut -d' ' -f1,2)
+nginx_version="nginx $(nginx -v 2>&1 | sed 's,.*/,,')"
+websockets_version="Python websockets $(/usr/bin/python3 -c 'import websockets; print(websockets.__version__)' 2>/dev/null)"
+
+chromium_ws() {
+    (cd "$work" && npm install --silent --no-fund --no-audit ws@8 >/dev/null 2>&1)
+    export NODE_PATH="$work/node_modules"
+    ws_version=$(node -p 'require("ws/package.json").version')
+    start node "$here/programs/ws_page.js" 18081
+    listening 18081
+    sniff chromium-ws 'tcp port 18081'
+    chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+        --disable-background-networking --disable-component-update --disable-sync \
+        --disable-extensions --user-data-dir="$work/profile" http://127.0.0.1:18081/ \
+        >"$work/chromium" 2>&1 &
+    browser=$!
+    wait "${pids[0]}"
+    kill "$browser" 2>/dev/null; wait "$browser" 2>/dev/null
+    done_sniffing
+    readme chromium-ws "A browser and a Node.js server" \
+        "$(chromium --version 2>/dev/null | sed 's/ built.*//;s/ *$//'), $node_version, ws $ws_version" <<'END'
+A page in headless Chromium opens a WebSocket to a `ws` server; permessage-deflate is negotiated by
+the browser, subprotocol `chat.v2` is chosen out of two. The page sends text (short, long and
+compressible, empty, non-ASCII) and binary, everything is echoed; a ping is answered; the page closes
+with 1000 "that was all".
+END
+}
+
+python_ws() {
+    start /usr/bin/python3 "$here/programs/ws_talk.py" server 18082
+    listening 18082
+    sniff python-ws 'tcp port 18082'
+    /usr/bin/python3 "$here/programs/ws_talk.py" client 18082 /echo
+    done_sniffing
+    readme python-ws "Fragmented and compressed messages" "$websockets_version" <<'END'
+Client and server of Python's websockets: a message in three fragments, a compressed one, a binary
+one with an empty fragment in the middle, an empty one, a ping with its pong, a clean close.
+END
+}
+
+nginx_conf() { # FILE PORT LOCATION-BODY
+    cat >"$1" <<END
+worker_processes 1; daemon off; pid $work/nginx.pid; error_log $work/nginx.err;
+events { worker_connections 64; }
+http {
+  access_log off; client_body_temp_path $work; proxy_temp_path $work; fastcgi_temp_path $work;
+  uwsgi_temp_path $work; scgi_temp_path $work;
+  server { listen 127.0.0.1:$2; location / { $3 } }
+}
+END
+}
+
+through_nginx() { # FOLDER PORT BODY
+    nginx_conf "$work/nginx.conf" "$2" "$3"
+    start /usr/bin/python3 "$here/programs/ws_talk.py" server 18084
+    start nginx -c "$work/nginx.conf"
+    listening 18084; listening "$2"
+    sniff "$1" "tcp port $2 or tcp port 18084"
+    /usr/bin/python3 "$here/programs/ws_talk.py" client "$2" /echo
+    done_sniffing
+}
+
+nginx_right() {
+    through_nginx nginx-right 18083 'proxy_pass http://127.0.0.1:18084; proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
+      proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;'
+    readme nginx-right "Through nginx, configured right" "$nginx_version, $websockets_version" <<'END'
+The same conversation through a reverse proxy, recorded on both sides of it: port 18083 is nginx,
+18084 the server behind it. `proxy_http_version 1.1` and the two `proxy_set_header` lines are there, so
+both hops switch; the same Sec-WebSocket-Key pairs them.
+END
+}
+
+nginx_wrong() {
+    through_nginx nginx-wrong 18085 'proxy_pass http://127.0.0.1:18084;'
+    readme nginx-wrong "Through nginx, without its proxy_set_header lines" \
+        "$nginx_version, $websockets_version" <<'END'
+nginx (port 18085) is left at its defaults: towards the server (18084) it speaks HTTP/1.0 with
+`Connection: close` and drops Upgrade, while Sec-WebSocket-Key goes through. The server refuses, and
+the client sees the refusal.
+END
+}
+
+node_upgrade() {
+    start node "$here/programs/upgrade_server.js" 18086
+    listening 18086
+    sniff node-upgrade 'tcp port 18086'
+    for token in websocket something-else; do
+        curl -s -o /dev/null --max-time 3 -H 'Connection: Upgrade' -H "Upgrade: $token" \
+            -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: c3dpdGNodGFwIHNlZXMgaQ==' \
+            http://127.0.0.1:18086/upgrade
+    done
+    done_sniffing
+    readme node-upgrade "101 or 400" "$node_version, $curl_version" <<'END'
+A Node.js server answers `101 Switching Protocols` on /upgrade when Upgrade says websocket, and `400 Bad
+Request` otherwise; curl asks both ways. Behind the 101 the server sends one text frame and a close
+frame; curl, which is no WebSocket client, says nothing and closes.
+END
+}
+
+nginx_ignores() {
+    nginx_conf "$work/nginx.conf" 18087 'default_type text/plain; return 200 "nothing here switches\n";'
+    start nginx -c "$work/nginx.conf"
+    listening 18087
+    sniff nginx-ignores 'tcp port 18087'
+    curl -s -o /dev/null -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+        -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: aWdub3JlZCBieSBuZ2lueA==' \
+        http://127.0.0.1:18087/live
+    done_sniffing
+    readme nginx-ignores "Upgrade ignored" "$nginx_version, $curl_version" <<'END'
+nginx answers an Upgrade request with a plain 200: the server may ignore Upgrade.
+END
+}
+
+nginx_refuses() {
+    nginx_conf "$work/nginx.conf" 18088 'if ($http_origin != "https://good.example") { return 403; }
+      return 204;'
+    start nginx -c "$work/nginx.conf"
+    listening 18088
+    sniff nginx-refuses 'tcp port 18088'
+    curl -s -o /dev/null -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+        -H 'Origin: https://evil.example' -H 'Sec-WebSocket-Version: 13' \
+        -H 'Sec-WebSocket-Key: cmVmdXNlZCBieSBuZ2lueA==' http://127.0.0.1:18088/live
+    done_sniffing
+    readme nginx-refuses "Upgrade refused" "$nginx_version, $curl_version" <<'END'
+nginx refuses an Upgrade request from the wrong Origin with 403.
+END
+}
+
+upgrade_required() {
+    start /usr/bin/python3 "$here/programs/ws_talk.py" server 18089
+    listening 18089
+    sniff upgrade-required 'tcp port 18089'
+    curl -s -o /dev/null -H 'Connection: Upgrade' -H 'Upgrade: foo/2' http://127.0.0.1:18089/live
+    done_sniffing
+    readme upgrade-required "426 Upgrade Required" "$websockets_version, $curl_version" <<'END'
+A WebSocket server is asked to upgrade to `foo/2` and answers 426 with `Upgrade: websocket`.
+END
+}
+
+h2c() {
+    start nghttpd --no-tls -d "$work" 18091
+    start nghttpx --frontend='127.0.0.1,18090;no-tls' --backend='127.0.0.1,18091;;proto=h2' \
+        --workers=1 --conf=/dev/null --errorlog-file="$work/nghttpx.log"
+    echo 'hello over h2c' >"$work/index.txt"
+    listening 18091; listening 18090
+    sniff h2c 'tcp port 18090'
+    curl -s -o /dev/null --http2 http://127.0.0.1:18090/index.txt
+    done_sniffing
+    readme h2c "HTTP/2 by Upgrade" \
+        "$(nghttpx --version | sed 's/nghttpx //'), $curl_version" <<'END'
+curl asks for h2c with HTTP2-Settings, nghttpx grants it with 101, and HTTP/2 follows on the same
+connection.
+END
+}
+
+docker_exec() {
+    start node "$here/programs/upgrade_server.js" 18092
+    listening 18092
+    sniff docker-exec 'tcp port 18092'
+    node "$here/programs/exec_client.js" 18092
+    done_sniffing
+    readme docker-exec "A Docker-style exec stream" "$node_version" <<'END'
+POST with `Upgrade: tcp`, answered `101 UPGRADED`; then a raw terminal stream both ways. The peers
+are small Node.js programs that do what the Docker API documents.
+END
+}
+
+connect_proxy() {
+    cat >"$work/tinyproxy.conf" <<END
+Port 18093
+Listen 127.0.0.1
+Timeout 10
+MaxClients 8
+END
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" \
+        -days 3650 -subj /CN=localhost >/dev/null 2>&1
+    start openssl s_server -quiet -www -accept 127.0.0.1:18094 -key "$work/key.pem" -cert "$work/cert.pem"
+    start node "$here/programs/upgrade_server.js" 18095
+    start tinyproxy -d -c "$work/tinyproxy.conf"
+    listening 18094; listening 18095; listening 18093
+    sniff connect-proxy 'tcp port 18093'
+    curl -s -k -o /dev/null -x http://127.0.0.1:18093 https://127.0.0.1:18094/
+    curl -s -o /dev/null --max-time 3 -p -x http://127.0.0.1:18093 -H 'Connection: Upgrade' \
+        -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
+        -H 'Sec-WebSocket-Key: dGhyb3VnaCBhIHR1bm5lbA==' http://127.0.0.1:18095/upgrade
+    curl -s -o /dev/null -p -x http://127.0.0.1:18093 http://127.0.0.1:18099/nobody
+    done_sniffing
+    readme connect-proxy "CONNECT through a proxy" \
+        "$(tinyproxy -v), $(openssl version | cut -d' ' -f1,2), $node_version, $curl_version" <<'END'
+curl goes through tinyproxy with CONNECT three times: to a TLS server, to an HTTP server that then
+upgrades to WebSocket inside the tunnel, and to a port where nobody listens (refused with 500).
+END
+}
+
+tls() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" \
+        -days 3650 -subj /CN=localhost >/dev/null 2>&1
+    start openssl s_server -quiet -www -accept 127.0.0.1:18096 -key "$work/key.pem" -cert "$work/cert.pem"
+    listening 18096
+    sniff tls 'tcp port 18096'
+    curl -s -k -o /dev/null https://localhost:18096/
+    done_sniffing
+    readme tls "TLS with nothing to see" "$(openssl version | cut -d' ' -f1,2), $curl_version" <<'END'
+An HTTPS request. Nothing inside can be seen without keys, and the summary says so.
+END
+}
+
+plain_http() {
+    nginx_conf "$work/nginx.conf" 18097 "root $work/www;"
+    mkdir -p "$work/www"
+    chmod 755 "$work" "$work/www"
+    seq 500 >"$work/www/numbers.txt"
+    start nginx -c "$work/nginx.conf"
+    listening 18097
+    sniff plain-http 'tcp port 18097'
+    curl -s -o /dev/null http://127.0.0.1:18097/numbers.txt -o /dev/null \
+        http://127.0.0.1:18097/missing -o /dev/null http://127.0.0.1:18097/numbers.txt
+    done_sniffing
+    readme plain-http "HTTP without any switch" "$nginx_version, $curl_version" <<'END'
+Three requests on one connection. No attempt to switch, so no session.
+END
+}
+
+all="chromium_ws python_ws nginx_right nginx_wrong node_upgrade nginx_ignores nginx_refuses \
+upgrade_required h2c docker_exec connect_proxy tls plain_http"
+for name in ${*:-$all}; do
+    echo "recording $name"
+    "${name//-/_}"
+done

@@ -1,0 +1,295 @@
+/*
+ * What a dissector may ask of the engine: emitting, marks, switching, carrying, limits. The
+ * feeding itself is stack.c.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry.h"
+#include "stack_private.h"
+
+static struct mark newest_mark(const struct layer *layer)
+{
+    const struct input *client = &layer->in[CLIENT], *server = &layer->in[SERVER];
+    if (!client->any && !server->any)
+        return layer->stack->newest;
+    if (!server->any)
+        return client->newest.mark;
+    if (!client->any)
+        return server->newest.mark;
+    return client->newest.mark.packet >= server->newest.mark.packet ? client->newest.mark
+                                                                    : server->newest.mark;
+}
+
+void layer_emit(struct layer *layer, enum side side, const struct event *event)
+{
+    struct event out = *event;
+    if (out.packet == 0) {
+        struct mark mark = side == NEITHER ? newest_mark(layer)
+                                           : layer_mark(layer, side, event->offset);
+        out.packet = mark.packet;
+        out.time_ns = mark.time_ns;
+    }
+    out.sender = layer_flip(layer, side);
+    out.layer = layer->serial;
+    if (out.session == 0)
+        out.session = layer->session;
+    layer->stack->host->emit(layer->stack->flow, &out);
+}
+
+void layer_finding(struct layer *layer, enum side side, enum rule rule, uint64_t offset,
+                   struct text evidence)
+{
+    struct event event = {.kind = EVENT_FINDING, .offset = offset};
+    event.u.finding = (struct event_finding){.rule = rule, .evidence = evidence};
+    layer_emit(layer, side, &event);
+}
+
+uint32_t layer_session_new(struct layer *layer)
+{
+    return ++layer->stack->sessions;
+}
+
+uint32_t layer_session(const struct layer *layer)
+{
+    return layer->session;
+}
+
+/* Copies what a handover points to: the dissector's memory is gone when its successor opens. */
+static int copy_handover(struct layer *layer, const struct handover *from)
+{
+    size_t len = from->token.len + from->expected.len + from->hint_count * sizeof(struct hint);
+    for (size_t i = 0; i < from->hint_count; i++)
+        len += from->hints[i].value.len;
+    char *block = budget_alloc(layer->stack->budget, len);
+    if (block == NULL)
+        return -1;
+    struct handover *to = &layer->switching.handover;
+    *to = *from;
+    layer->switching.block = block;
+    struct hint *hints = (struct hint *)(void *)block;
+    char *text = block + from->hint_count * sizeof *hints;
+    for (size_t i = 0; i < from->hint_count; i++) {
+        hints[i] = from->hints[i];
+        if (hints[i].value.data == NULL)
+            continue;
+        if (hints[i].value.len > 0)
+            memcpy(text, hints[i].value.data, hints[i].value.len);
+        hints[i].value.data = text;
+        text += hints[i].value.len;
+    }
+    to->hints = hints;
+    struct text *texts[] = {&to->token, &to->expected};
+    for (size_t i = 0; i < 2; i++) {
+        if (texts[i]->data == NULL)
+            continue;
+        if (texts[i]->len > 0)
+            memcpy(text, texts[i]->data, texts[i]->len);
+        texts[i]->data = text;
+        text += texts[i]->len;
+    }
+    return 0;
+}
+
+int layer_switch(struct layer *layer, const struct handover *handover)
+{
+    assert(layer->in_call && layer->switching.block == NULL);
+    if (layer->depth + 1 >= layer->stack->options->depth_limit) {
+        layer_limit(layer, "depth", layer->stack->options->depth_limit);
+        return -1;
+    }
+    if (copy_handover(layer, handover) != 0) {
+        layer_limit(layer, "flow-memory", layer->stack->budget->limit);
+        return -1;
+    }
+    return 0;
+}
+
+static struct layer *find_carry(const struct layer *layer, uint64_t key)
+{
+    for (struct layer *child = layer->children; child != NULL; child = child->next)
+        if (child->key == key)
+            return child;
+    return NULL;
+}
+
+int layer_carry_open(struct layer *layer, uint64_t key, const struct handover *handover)
+{
+    struct stack *stack = layer->stack;
+    assert(find_carry(layer, key) == NULL);
+    if (layer->depth + 1 >= stack->options->depth_limit) {
+        layer_limit(layer, "depth", stack->options->depth_limit);
+        return -1;
+    }
+    if (stack->carries >= CARRIES_MAX) {
+        layer_limit(layer, "carried-layers", CARRIES_MAX);
+        return -1;
+    }
+    struct layer *child = layer_new(stack, layer, RELATION_CARRY);
+    if (child == NULL) {
+        layer_limit(layer, "flow-memory", stack->budget->limit);
+        return -1;
+    }
+    stack->carries++;
+    child->key = key;
+    child->flipped = layer->flipped ^ (handover->reversed != 0);
+    child->session = handover->session != 0 ? handover->session : layer->session;
+    child->quiet = handover->recognised_only;
+    child->next = layer->children;
+    layer->children = child;
+    layer_begin(child, handover);
+    return 0;
+}
+
+static int wanted(struct layer *child)
+{
+    struct layer *top = layer_top(child);
+    return !(top->phase == CLOSED || (top->in[CLIENT].done && top->in[SERVER].done));
+}
+
+int layer_carry(struct layer *layer, uint64_t key, enum side side, const struct slice *slice,
+                uint64_t from, uint64_t from_len)
+{
+    struct layer *child = find_carry(layer, key);
+    if (child == NULL)
+        return 0;
+    enum side inner = layer_flip(child, layer_flip(layer, side));
+    if (from_len != slice->len) { /* made of these bytes, not one by one: the last one completed it */
+        struct mark mark = layer_mark(layer, side, from + (from_len > 0 ? from_len - 1 : 0));
+        layer_input(child, inner, slice->data, slice->len, &mark, 0);
+        return wanted(child);
+    }
+    size_t at = 0;
+    while (at < slice->len) {
+        const struct input_run *run = input_run_of(&layer->in[side], from + at);
+        struct mark mark = layer_mark(layer, side, from + at);
+        size_t len = slice->len - at;
+        if (run != NULL && run->offset + run->len - (from + at) < len)
+            len = (size_t)(run->offset + run->len - (from + at));
+        layer_input(child, inner, slice->data + at, len, &mark, run != NULL && run->exact);
+        at += len;
+    }
+    return wanted(child);
+}
+
+void layer_carry_gap(struct layer *layer, uint64_t key, enum side side, uint64_t len)
+{
+    struct layer *child = find_carry(layer, key);
+    if (child == NULL)
+        return;
+    struct mark mark = newest_mark(layer);
+    layer_input_gap(child, layer_flip(child, layer_flip(layer, side)), len, &mark);
+}
+
+void layer_carry_eof(struct layer *layer, uint64_t key, enum side side)
+{
+    struct layer *child = find_carry(layer, key);
+    if (child != NULL)
+        layer_input_eof(child, layer_flip(child, layer_flip(layer, side)));
+}
+
+void layer_carry_close(struct layer *layer, uint64_t key)
+{
+    struct layer *child = find_carry(layer, key);
+    if (child == NULL)
+        return;
+    struct layer **link = &layer->children;
+    while (*link != child)
+        link = &(*link)->next;
+    *link = child->next;
+    layer->stack->carries--;
+    layer_end_chain(child);
+}
+
+struct mark layer_mark(const struct layer *layer, enum side side, uint64_t offset)
+{
+    if (!layer->in[side].any)
+        return layer->stack->newest;
+    return input_mark(&layer->in[side], offset);
+}
+
+uint64_t layer_offset(const struct layer *layer, enum side side)
+{
+    return layer->in[side].offset;
+}
+
+size_t layer_held(const struct layer *layer, enum side side)
+{
+    return input_view(&layer->in[side]).len;
+}
+
+struct slice layer_peek(const struct layer *layer, enum side side)
+{
+    return input_view(&layer->in[side]);
+}
+
+int layer_probe(const struct layer *layer, const char *protocol, enum side side,
+                const uint8_t *data, size_t len)
+{
+    (void)layer;
+    const struct dissector *dissector =
+        registry_find((struct text){protocol, strlen(protocol)});
+    if (dissector == NULL || dissector->probe == NULL)
+        return 0;
+    return dissector->probe(side, data, len);
+}
+
+int layer_ended(const struct layer *layer, enum side side)
+{
+    return layer->in[side].ended;
+}
+
+int layer_from_start(const struct layer *layer)
+{
+    return layer->stack->from_start;
+}
+
+int layer_end(const struct layer *layer, enum session_end *end, enum side *side, int64_t *idle_ns)
+{
+    const struct stack *stack = layer->stack;
+    if (!stack->closing)
+        return 0;
+    *end = stack->end;
+    *side = layer_flip(layer, stack->end_side);
+    *idle_ns = stack->idle_ns;
+    return 1;
+}
+
+void layer_detail(struct layer *layer, struct text json)
+{
+    char *detail = budget_realloc(layer->stack->budget, layer->detail, json.len);
+    if (detail == NULL) {
+        layer_limit(layer, "flow-memory", layer->stack->budget->limit);
+        return;
+    }
+    if (json.len > 0)
+        memcpy(detail, json.data, json.len);
+    layer->detail = detail;
+    layer->detail_len = json.len;
+}
+
+struct budget *layer_budget(struct layer *layer)
+{
+    return layer->stack->budget;
+}
+
+const struct dissect_options *layer_options(const struct layer *layer)
+{
+    return layer->stack->options;
+}
+
+void layer_limit(struct layer *layer, const char *name, uint64_t value)
+{
+    for (size_t i = 0; i < layer->limit_count; i++)
+        if (strcmp(layer->limits[i], name) == 0)
+            return;
+    if (layer->limit_count < LIMITS_MAX)
+        layer->limits[layer->limit_count++] = name;
+    char evidence[96];
+    int len = snprintf(evidence, sizeof evidence, "%s=%llu", name, (unsigned long long)value);
+    struct event event = {.kind = EVENT_FINDING};
+    event.u.finding = (struct event_finding){.rule = RULE_ANALYSIS_LIMIT_HIT,
+                                             .evidence = {evidence, (size_t)len}};
+    layer_emit(layer, NEITHER, &event);
+}

@@ -1,0 +1,18 @@
+/*
+ * Protocols that are recognised or expected and named, but not dissected.
+ */
+#ifndef SWITCHTAP_NAMED_H
+#define SWITCHTAP_NAMED_H
+
+#include "dissector.h"
+
+extern const struct dissector http2_named;
+extern const struct dissector tls_named;
+extern const struct dissector ssh_named;
+extern const struct dissector spdy_named;
+extern const struct dissector capsule_named;
+extern const struct dissector derp_named;
+extern const struct dissector docker_named;
+extern const struct dissector tailscale_named;
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * The list of dissectors and the tables of successors. Protocols that are only named (no file
+ * dissects them yet) stand in named.c.
+ */
+#include "registry.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "named.h"
+
+struct entry {
+    const struct dissector *dissector;
+    int by_bytes; /* its probe alone may name it; 0: only where it was agreed or asked for */
+};
+
+static const struct entry entries[] = {
+    {&http1_dissector, 1}, {&tls_named, 1},     {&ssh_named, 1},    {&http2_named, 1},
+    {&websocket_dissector, 0}, {&spdy_named, 0}, {&capsule_named, 0}, {&derp_named, 0},
+    {&docker_named, 0},    {&tailscale_named, 0}, {&template_dissector, 0},
+};
+
+enum { ENTRIES = sizeof entries / sizeof entries[0] };
+
+struct successor {
+    const char *table;
+    const char *token; /* a trailing '*' stands for anything */
+    const char *protocol;
+};
+
+static const struct successor successors[] = {
+    {"http.upgrade", "websocket", "websocket"},
+    {"http.upgrade", "h2c", "http2"},
+    {"http.upgrade", "h2", "http2"},
+    {"http.upgrade", "HTTP/2.0", "http2"},
+    {"http.upgrade", "HTTP/1.*", "http1"},
+    {"http.upgrade", "TLS/*", "tls"},
+    {"http.upgrade", "SPDY/*", "spdy"},
+    {"http.upgrade", "connect-udp", "capsule"},
+    {"http.upgrade", "connect-ip", "capsule"},
+    {"http.upgrade", "DERP", "derp"},
+    {"http.upgrade", "PTTH/1.0", "http1"},
+    {"http.upgrade", "tailscale-control-protocol", "tailscale"},
+    {"http.upgrade", "switchtap-template", "template"},
+    {"http.docker", "application/vnd.docker.raw-stream", "docker"},
+    {"http.docker", "application/vnd.docker.multiplexed-stream", "docker"},
+    {"tls.alpn", "h2", "http2"},
+    {"tls.alpn", "http/1.1", "http1"},
+};
+
+int text_is(struct text text, const char *constant)
+{
+    return text.data != NULL && text.len == strlen(constant) &&
+           strncasecmp(text.data, constant, text.len) == 0;
+}
+
+static int token_matches(struct text token, const char *pattern)
+{
+    size_t len = strlen(pattern);
+    if (len > 0 && pattern[len - 1] == '*')
+        return token.len >= len - 1 && strncasecmp(token.data, pattern, len - 1) == 0;
+    return text_is(token, pattern);
+}
+
+const struct dissector *registry_find(struct text name)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (text_is(name, entries[i].dissector->name))
+            return entries[i].dissector;
+    return NULL;
+}
+
+struct text registry_successor(const char *table, struct text token)
+{
+    if (table == NULL || token.data == NULL)
+        return TEXT_NONE;
+    for (size_t i = 0; i < sizeof successors / sizeof successors[0]; i++) {
+        const struct successor *s = &successors[i];
+        if (strcmp(s->table, table) == 0 && token_matches(token, s->token))
+            return (struct text){s->protocol, strlen(s->protocol)};
+    }
+    return TEXT_NONE;
+}
+
+/* < 0 contradicted, 0 undecided, > 0 how sure. */
+static int score(const struct dissector *dissector, const struct text bytes[2])
+{
+    int best = 0;
+    for (int side = CLIENT; side <= SERVER; side++) {
+        if (bytes[side].len == 0)
+            continue;
+        int sure = dissector->probe((enum side)side, (const uint8_t *)bytes[side].data,
+                                    bytes[side].len);
+        if (sure < 0)
+            return -1;
+        if (sure > best)
+            best = sure;
+    }
+    return best;
+}
+
+const struct dissector *registry_probe(const struct text bytes[2], const struct dissector *except,
+                                       int *undecided)
+{
+    const struct dissector *found = NULL;
+    int best = 0;
+    *undecided = 0;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct dissector *dissector = entries[i].dissector;
+        if (!entries[i].by_bytes || dissector->probe == NULL || dissector == except)
+            continue;
+        int sure = score(dissector, bytes);
+        if (sure > best) {
+            best = sure;
+            found = dissector;
+        }
+        if (sure == 0)
+            *undecided = 1;
+    }
+    if (found != NULL)
+        *undecided = 0;
+    return found;
+}

@@ -1,0 +1,32 @@
+/*
+ * Which dissectors there are, in the order in which their probes are asked, and which protocol
+ * follows which switch. A new protocol is one file and one line here.
+ */
+#ifndef SWITCHTAP_REGISTRY_H
+#define SWITCHTAP_REGISTRY_H
+
+#include "dissector.h"
+
+extern const struct dissector http1_dissector;
+extern const struct dissector websocket_dissector;
+extern const struct dissector template_dissector;
+
+/* By protocol name; NULL: none. */
+const struct dissector *registry_find(struct text name);
+
+/* The protocol that follows a switch of this table with this token (case-insensitive; a table
+ * entry may end in '*'): static, or TEXT_NONE where the table does not know. */
+struct text registry_successor(const char *table, struct text token);
+
+/*
+ * Who knows these bytes? Asks the probes, except that of `except` (may be NULL), about both sides;
+ * a side without bytes has no say. The surest one that no side contradicts wins. NULL with
+ * *undecided 1: more bytes may tell; NULL with 0: nobody.
+ */
+const struct dissector *registry_probe(const struct text bytes[2], const struct dissector *except,
+                                       int *undecided);
+
+/* Case-insensitive comparison of ASCII text with a constant. */
+int text_is(struct text text, const char *constant);
+
+#endif

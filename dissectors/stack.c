@@ -1,0 +1,721 @@
+/*
+ * The engine: routes bytes to the layer that has them, holds what is not consumed, performs
+ * switches and carries, degrades what is lost, ends what is left. A layer passes through phases
+ * (see stack_private.h); each function below is one step of one phase.
+ */
+#include "stack.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry.h"
+#include "stack_private.h"
+
+/* Bytes that probes may look at before a stream is called opaque: room for a long request line. */
+enum { PROBE_MAX = 16384, SEEKS_MAX = 4096, OPAQUE_ENOUGH = 4096 };
+
+static void run(struct layer *layer, enum side side);
+
+/* --- births and announcements --- */
+
+struct layer *layer_new(struct stack *stack, struct layer *parent, enum relation relation)
+{
+    struct layer *layer = budget_alloc(stack->budget, sizeof *layer);
+    if (layer == NULL)
+        return NULL;
+    layer->stack = stack;
+    layer->parent = parent;
+    layer->relation = relation;
+    layer->depth = parent != NULL ? parent->depth + 1 : 0;
+    layer->phase = PROBING;
+    layer->protocol = TEXT_LITERAL("opaque");
+    return layer;
+}
+
+/* A parent in the tree of rows: quiet layers that nobody recognised have no row. */
+static uint32_t parent_serial(const struct layer *layer)
+{
+    const struct layer *parent = layer->parent;
+    while (parent != NULL && parent->serial == 0)
+        parent = parent->parent;
+    return parent != NULL ? parent->serial : 0;
+}
+
+static void announce(struct layer *layer)
+{
+    if (layer->announced)
+        return;
+    layer->announced = 1;
+    layer->serial = ++layer->stack->layers;
+    struct event event = {.kind = EVENT_LAYER_OPEN};
+    event.u.layer_open = (struct event_layer_open){
+        .parent = parent_serial(layer),
+        .relation = layer->relation,
+        .protocol = layer->protocol,
+        .expected = layer->expected,
+        .offset = {layer->start[layer_flip(layer, CLIENT)],
+                   layer->start[layer_flip(layer, SERVER)]},
+    };
+    layer_emit(layer, NEITHER, &event);
+    if (layer->switch_session == 0)
+        return;
+    struct event told = {.kind = EVENT_SESSION_SWITCH, .session = layer->switch_session};
+    told.u.session_switch.successor = layer->serial;
+    layer_emit(layer, NEITHER, &told);
+}
+
+static void set_protocol(struct layer *layer, const char *name)
+{
+    layer->protocol = (struct text){name, strlen(name)};
+}
+
+void layer_become_opaque(struct layer *layer)
+{
+    layer->phase = OPAQUE;
+    layer->dissector = NULL;
+    if (layer->quiet && !layer->announced) {
+        layer->phase = CLOSED;
+        layer->in[CLIENT].done = layer->in[SERVER].done = 1;
+        input_drop(&layer->in[CLIENT]);
+        input_drop(&layer->in[SERVER]);
+        return;
+    }
+    layer->in[CLIENT].wait_peer = layer->in[SERVER].wait_peer = 0;
+    layer->in[CLIENT].need = layer->in[SERVER].need = 0;
+    announce(layer);
+}
+
+/* Starts a dissector, or names the protocol where there is nobody to dissect it. */
+static void start(struct layer *layer, const struct dissector *dissector,
+                  const struct handover *handover)
+{
+    set_protocol(layer, dissector->name);
+    layer->dissector = dissector;
+    layer->in[CLIENT].need = layer->in[SERVER].need = 0;
+    layer->in[CLIENT].wait_peer = layer->in[SERVER].wait_peer = 0;
+    announce(layer);
+    if (dissector->data == NULL) {
+        layer->phase = NAMED;
+        return;
+    }
+    layer->state = budget_alloc(layer->stack->budget, dissector->state_size);
+    if (layer->state == NULL) {
+        layer_limit(layer, "flow-memory", layer->stack->budget->limit);
+        layer_become_opaque(layer);
+        return;
+    }
+    layer->phase = RUNNING;
+    if (dissector->open != NULL && dissector->open(layer, layer->state, handover) != 0) {
+        budget_free(layer->stack->budget, layer->state);
+        layer->state = NULL;
+        layer->lost = 1;
+        layer_become_opaque(layer);
+    }
+}
+
+static void remember_expected(struct layer *layer, struct text expected)
+{
+    if (expected.data == NULL)
+        return;
+    layer->names = budget_alloc(layer->stack->budget, expected.len + 1);
+    if (layer->names == NULL)
+        return;
+    memcpy(layer->names, expected.data, expected.len);
+    layer->expected = (struct text){layer->names, expected.len};
+}
+
+void layer_begin(struct layer *layer, const struct handover *handover)
+{
+    struct text successor = registry_successor(handover->table, handover->token);
+    struct text expected = handover->expected.data != NULL ? handover->expected : successor;
+    remember_expected(layer, expected);
+    const struct dissector *dissector =
+        successor.data != NULL ? registry_find(successor) : NULL;
+    if (dissector == NULL)
+        return;
+    if (dissector->data != NULL)
+        start(layer, dissector, handover);
+    else if (dissector->probe == NULL) { /* what was agreed is all that can be known */
+        set_protocol(layer, dissector->name);
+        layer->dissector = dissector;
+    }
+}
+
+/* --- ends --- */
+
+static void close_dissector(struct layer *layer)
+{
+    if (layer->state == NULL)
+        return;
+    layer->in_call = 1;
+    if (layer->dissector != NULL && layer->dissector->close != NULL)
+        layer->dissector->close(layer, layer->state);
+    layer->in_call = 0;
+    budget_free(layer->stack->budget, layer->state);
+    layer->state = NULL;
+}
+
+static void close_children(struct layer *layer)
+{
+    while (layer->children != NULL) {
+        struct layer *child = layer->children;
+        layer->children = child->next;
+        layer->stack->carries--;
+        layer_end_chain(child);
+    }
+}
+
+/* The last word about a layer: what it turned out to be. */
+static void tell_close(struct layer *layer)
+{
+    if (!layer->announced)
+        return;
+    struct event event = {.kind = EVENT_LAYER_CLOSE};
+    struct event_layer_close *out = &event.u.layer_close;
+    out->protocol = layer->protocol;
+    if (layer->detail != NULL)
+        out->detail = (struct text){layer->detail, layer->detail_len};
+    if (text_is(layer->protocol, "opaque")) {
+        for (int side = CLIENT; side <= SERVER; side++) {
+            enum side inner = layer_flip(layer, (enum side)side);
+            out->head[side] = (struct text){(char *)layer->head[inner], layer->head_len[inner]};
+        }
+        const struct stack_host *host = layer->stack->host;
+        if (layer->relation != RELATION_ROOT && host->classify != NULL &&
+            out->head[CLIENT].len + out->head[SERVER].len > 0)
+            host->classify(layer->stack->flow, out->head, &out->ndpi);
+    }
+    layer_emit(layer, NEITHER, &event);
+}
+
+static void finish(struct layer *layer)
+{
+    if (layer->phase == CLOSED)
+        return;
+    if (layer->phase == SEEKING || layer->phase == PROBING)
+        layer_become_opaque(layer);
+    close_children(layer);
+    close_dissector(layer);
+    tell_close(layer);
+    for (int side = CLIENT; side <= SERVER; side++) {
+        input_release(&layer->in[side], layer->stack->budget);
+        layer->in[side].done = 1;
+    }
+}
+
+static void free_layer(struct layer *layer)
+{
+    struct budget *budget = layer->stack->budget;
+    for (int side = CLIENT; side <= SERVER; side++)
+        input_release(&layer->in[side], budget);
+    budget_free(budget, layer->switching.block);
+    budget_free(budget, layer->names);
+    budget_free(budget, layer->detail);
+    budget_free(budget, layer);
+}
+
+void layer_end_chain(struct layer *layer)
+{
+    struct layer *top = layer_top(layer);
+    if (top->phase == PROBING)
+        run(top, CLIENT);
+    finish(layer_top(layer));
+    while (layer != NULL) {
+        struct layer *successor = layer->successor;
+        free_layer(layer);
+        layer = successor;
+    }
+}
+
+/* --- switching --- */
+
+/* Moves what is unconsumed, with its marks, to the successor. */
+static void move_input(struct layer *from, enum side side, struct layer *to, enum side target)
+{
+    struct input *old = &from->in[side];
+    (void)input_keep(old, from->stack->budget, SIZE_MAX / 4); /* it was there: it stays */
+    struct input *new = &to->in[target];
+    *new = *old;
+    new->need = 0;
+    new->wait_peer = new->eof_told = new->done = 0;
+    to->start[target] = old->offset;
+    struct input empty = {.offset = old->offset, .end = old->end, .newest = old->newest,
+                          .any = old->any, .done = 1, .ended = old->ended};
+    *old = empty;
+}
+
+/* The side whose first waiting byte came first. */
+static enum side earlier_side(const struct layer *layer)
+{
+    struct slice client = input_view(&layer->in[CLIENT]);
+    struct slice server = input_view(&layer->in[SERVER]);
+    if (client.len == 0 || server.len == 0)
+        return client.len > 0 ? CLIENT : SERVER;
+    return input_mark(&layer->in[CLIENT], client.offset).packet <=
+                   input_mark(&layer->in[SERVER], server.offset).packet
+               ? CLIENT
+               : SERVER;
+}
+
+static void check_early(struct layer *layer, enum side side)
+{
+    struct early *early = &layer->early;
+    if (!early->pending || !layer->announced || layer_flip(layer, side) != early->side)
+        return;
+    struct slice view = input_view(&layer->in[side]);
+    if (view.len == 0)
+        return;
+    early->pending = 0;
+    struct mark mark = input_mark(&layer->in[side], view.offset);
+    if (!mark.acked_valid || mark.acked >= early->grant_end)
+        return;
+    char evidence[128];
+    int len = snprintf(evidence, sizeof evidence,
+                       "sent when %llu of the peer's bytes were acknowledged; the answer ends at %llu",
+                       (unsigned long long)mark.acked, (unsigned long long)early->grant_end);
+    layer_finding(layer, side, early->rule, view.offset, (struct text){evidence, (size_t)len});
+}
+
+/* `side` is the side whose bytes granted the switch. */
+static void perform_switch(struct layer *layer, enum side side)
+{
+    struct stack *stack = layer->stack;
+    struct handover handover = layer->switching.handover;
+    struct layer *next = layer->switching.block != NULL
+                             ? layer_new(stack, layer, RELATION_SWITCH)
+                             : NULL;
+    if (next == NULL) { /* a limit: reported by layer_switch(), or memory */
+        if (layer->switching.block != NULL)
+            layer_limit(layer, "flow-memory", stack->budget->limit);
+        close_children(layer);
+        close_dissector(layer);
+        layer_become_opaque(layer);
+        return;
+    }
+    struct mark grant = layer_mark(layer, side, layer->in[side].offset - 1);
+    int reversed = handover.reversed != 0;
+    next->flipped = layer->flipped ^ reversed;
+    next->session = handover.session != 0 ? handover.session : layer->session;
+    next->switch_session = handover.session;
+    next->quiet = layer->quiet && !layer->announced;
+    for (int s = CLIENT; s <= SERVER; s++)
+        move_input(layer, (enum side)s, next,
+                   reversed ? side_peer((enum side)s) : (enum side)s);
+    layer->phase = SWITCHED;
+    layer->successor = next;
+    if (handover.early_rule != NULL)
+        next->early = (struct early){.pending = 1,
+                                     .rule = *handover.early_rule,
+                                     .side = layer_flip(layer, side_peer(side)),
+                                     .grant_end = grant.root_offset + 1};
+    close_children(layer);
+    close_dissector(layer);
+    tell_close(layer);
+    layer_begin(next, &handover);
+    budget_free(stack->budget, layer->switching.block);
+    layer->switching.block = NULL;
+    enum side first = earlier_side(next);
+    run(next, first);
+    run(layer_top(next), side_peer(first)); /* whoever has that side's bytes now */
+}
+
+/* --- probing --- */
+
+static void decide(struct layer *layer, const struct dissector *found)
+{
+    struct handover none = {0};
+    int surprise = layer->expected.data != NULL && !text_is(layer->expected, found->name) &&
+                   !layer->lost;
+    start(layer, found, &none);
+    if (surprise) {
+        char evidence[128];
+        int len = snprintf(evidence, sizeof evidence, "expected %.*s, found %s",
+                           (int)(layer->expected.len < 64 ? layer->expected.len : 64),
+                           layer->expected.data, found->name);
+        enum side side = earlier_side(layer);
+        layer_finding(layer, side, RULE_SWITCH_UNEXPECTED_PROTOCOL, layer->start[side],
+                      (struct text){evidence, (size_t)len});
+    }
+}
+
+/* Returns 1 when the layer has left the phase. */
+static int probe(struct layer *layer)
+{
+    if (layer->dissector != NULL && layer->dissector->data == NULL) {
+        start(layer, layer->dissector, NULL);
+        return 1;
+    }
+    struct text bytes[2];
+    int cut = 0;
+    for (int side = CLIENT; side <= SERVER; side++) {
+        struct slice view = input_view(&layer->in[side]);
+        bytes[side] = (struct text){(const char *)view.data, view.len};
+        cut |= view.len >= PROBE_MAX || input_gap_behind(&layer->in[side]) > 0 ||
+               (layer->in[side].ended && view.len > 0);
+    }
+    if (bytes[CLIENT].len + bytes[SERVER].len == 0 && !cut)
+        return 0;
+    int undecided;
+    const struct dissector *found = registry_probe(bytes, layer->dissector, &undecided);
+    if (found != NULL) {
+        layer->dissector = NULL;
+        decide(layer, found);
+        return 1;
+    }
+    if (undecided && !cut && !layer->stack->closing)
+        return 0;
+    if (layer->relation == RELATION_ROOT &&
+        (!layer->stack->from_start || input_gap_behind(&layer->in[CLIENT]) > 0 ||
+         input_gap_behind(&layer->in[SERVER]) > 0)) {
+        layer->phase = SEEKING;
+        return 1;
+    }
+    layer_become_opaque(layer);
+    return 1;
+}
+
+/* Midstream, nobody knows the first bytes: each slice may be where a message begins. What was
+ * passed over is not part of the layer that is found. */
+static void seek(struct layer *layer, enum side side)
+{
+    struct input *in = &layer->in[side];
+    struct slice view = input_view(in);
+    struct text bytes[2] = {TEXT_NONE, TEXT_NONE};
+    bytes[side] = (struct text){(const char *)view.data, view.len};
+    int undecided = 0;
+    const struct dissector *found =
+        view.len > 0 ? registry_probe(bytes, NULL, &undecided) : NULL;
+    if (found != NULL) {
+        layer->start[side] = view.offset;
+        decide(layer, found);
+        return;
+    }
+    for (size_t i = 0; i < view.len && layer->head_len[side] < HEAD_SIZE; i++)
+        layer->head[side][layer->head_len[side]++] = view.data[i];
+    input_drop(in);
+    if (++layer->seeks >= SEEKS_MAX)
+        layer_become_opaque(layer);
+}
+
+/* --- feeding --- */
+
+static void take_opaque(struct layer *layer, enum side side)
+{
+    struct input *in = &layer->in[side];
+    struct slice view = input_view(in);
+    if (layer->phase == OPAQUE) {
+        size_t room = HEAD_SIZE - layer->head_len[side];
+        size_t len = view.len < room ? view.len : room;
+        if (len > 0)
+            memcpy(layer->head[side] + layer->head_len[side], view.data, len);
+        layer->head_len[side] += len;
+    }
+    input_drop(in);
+    int both = layer->head_len[CLIENT] == HEAD_SIZE && layer->head_len[SERVER] == HEAD_SIZE;
+    if (layer->phase == NAMED || both || in->offset - layer->start[side] > OPAQUE_ENOUGH) {
+        for (int s = CLIENT; s <= SERVER; s++) {
+            layer->in[s].done = 1;
+            if (layer->phase == NAMED)
+                input_drop(&layer->in[s]);
+        }
+    }
+}
+
+/* The bytes do not follow the protocol. Where none of them was taken yet, somebody else may know
+ * them; else what is left is opaque. */
+static void lose(struct layer *layer, enum side side)
+{
+    const struct dissector *dissector = layer->dissector;
+    int untouched = layer->in[side].offset == layer->start[side] &&
+                    layer->in[side_peer(side)].offset == layer->start[side_peer(side)];
+    close_children(layer);
+    close_dissector(layer);
+    layer->lost = 1;
+    for (int s = CLIENT; s <= SERVER; s++) {
+        layer->in[s].need = 0;
+        layer->in[s].wait_peer = 0;
+        layer->in[s].done = 0;
+    }
+    if (untouched && input_view(&layer->in[side]).len > 0) {
+        set_protocol(layer, "opaque");
+        layer->dissector = dissector; /* not to be asked again */
+        layer->phase = PROBING;
+        return;
+    }
+    layer_become_opaque(layer);
+}
+
+/* Carries out a verdict. Returns 1 where the loop goes on with this layer. */
+static int obey(struct layer *layer, enum side side, const struct result *result, size_t shown)
+{
+    struct input *in = &layer->in[side];
+    assert(result->consumed <= shown);
+    input_consume(in, result->consumed);
+    in->need = 0;
+    switch (result->verdict) {
+    case V_OK:
+        in->need = result->consumed == 0 ? shown + 1 : 0;
+        return 1;
+    case V_NEED:
+        in->need = result->need > shown - result->consumed ? result->need
+                                                            : shown - result->consumed + 1;
+        return 1;
+    case V_WAIT_PEER:
+        in->wait_peer = 1;
+        return result->consumed > 0;
+    case V_SWITCHED:
+        perform_switch(layer, side);
+        return 0;
+    case V_DONE:
+        in->done = 1;
+        input_drop(in);
+        return 0;
+    case V_LOST:
+        lose(layer, side);
+        return 1;
+    }
+    return 0;
+}
+
+static struct result call_gap(struct layer *layer, enum side side, uint64_t len)
+{
+    struct input *in = &layer->in[side];
+    uint64_t offset = in->offset;
+    uint64_t lost = input_view(in).len + len;
+    struct result result = {.verdict = V_LOST};
+    input_skip_gap(in);
+    in->need = 0;
+    if (layer->dissector->gap == NULL)
+        return result;
+    layer->in_call = 1;
+    result = layer->dissector->gap(layer, layer->state, side, offset, lost);
+    layer->in_call = 0;
+    result.consumed = 0;
+    return result;
+}
+
+/* One call of the dissector, if it is due. Returns 1 where something moved. */
+static int step(struct layer *layer, enum side side)
+{
+    struct input *in = &layer->in[side];
+    if (in->done) {
+        input_drop(in);
+        return 0;
+    }
+    if (in->wait_peer)
+        return 0;
+    struct slice view = input_view(in);
+    uint64_t gap = input_gap_behind(in);
+    struct result result;
+    if (view.len > 0 && view.len >= in->need) {
+        layer->in_call = 1;
+        result = layer->dissector->data(layer, layer->state, side, &view);
+        layer->in_call = 0;
+    } else if (gap > 0) {
+        result = call_gap(layer, side, gap);
+        return obey(layer, side, &result, 0) || layer->phase != RUNNING;
+    } else {
+        if (in->ended && !in->eof_told) {
+            in->eof_told = 1;
+            input_drop(in);
+            layer->in_call = 1;
+            if (layer->dissector->eof != NULL)
+                layer->dissector->eof(layer, layer->state, side);
+            layer->in_call = 0;
+            return 1;
+        }
+        return 0;
+    }
+    int more = obey(layer, side, &result, view.len);
+    return more || result.consumed > 0 || result.verdict != V_OK;
+}
+
+/* Steps a running layer until neither side moves. Progress of one side lets the other, which may
+ * be waiting for it, try again. */
+static void run_dissector(struct layer *layer, enum side side)
+{
+    int idle = 0;
+    while (layer->phase == RUNNING && idle < 2) {
+        uint64_t before = layer->in[side].offset;
+        int told = layer->in[side].eof_told;
+        int moved = 0;
+        while (layer->phase == RUNNING && step(layer, side))
+            moved = 1;
+        if (layer->phase != RUNNING)
+            return;
+        struct input *peer = &layer->in[side_peer(side)];
+        int progress = layer->in[side].offset != before || layer->in[side].eof_told != told;
+        if (progress && peer->wait_peer)
+            peer->wait_peer = 0;
+        idle = moved ? 0 : idle + 1;
+        side = side_peer(side);
+    }
+}
+
+static void run(struct layer *layer, enum side side)
+{
+    for (;;) {
+        check_early(layer, CLIENT);
+        check_early(layer, SERVER);
+        enum phase phase = layer->phase;
+        switch (phase) {
+        case PROBING:
+            if (!probe(layer))
+                return;
+            break;
+        case SEEKING:
+            seek(layer, side);
+            if (layer->phase == SEEKING)
+                return;
+            break;
+        case RUNNING:
+            run_dissector(layer, side);
+            if (layer->phase == RUNNING)
+                return;
+            break;
+        case NAMED:
+        case OPAQUE:
+            take_opaque(layer, side);
+            take_opaque(layer, side_peer(side));
+            return;
+        case SWITCHED:
+        case CLOSED:
+            return;
+        }
+    }
+}
+
+void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
+                 const struct mark *mark, int exact)
+{
+    layer = layer_top(layer);
+    struct input *in = &layer->in[side];
+    struct budget *budget = layer->stack->budget;
+    if (len == 0 || layer->phase == CLOSED)
+        return;
+    size_t limit = layer->stack->options->hold_limit;
+    int overflow = input_data(in, budget, limit, data, len, mark, exact);
+    if (in->done) {
+        input_drop(in);
+        return;
+    }
+    run(layer, side);
+    /* A switch moved (and kept) the input; what this layer still has must outlive the caller. */
+    if (layer->phase != SWITCHED)
+        overflow |= input_keep(in, budget, limit);
+    if (overflow != 0) {
+        layer_limit(layer, "held-bytes", limit);
+        run(layer_top(layer), side);
+    }
+}
+
+void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const struct mark *mark)
+{
+    layer = layer_top(layer);
+    if (layer->phase == CLOSED)
+        return;
+    input_gap(&layer->in[side], layer->stack->budget, len, mark);
+    if (layer->in[side].done)
+        input_drop(&layer->in[side]);
+    else
+        run(layer, side);
+}
+
+void layer_input_eof(struct layer *layer, enum side side)
+{
+    layer = layer_top(layer);
+    layer->in[side].ended = 1;
+    run(layer, side);
+}
+
+/* --- the doors of the flow --- */
+
+struct stack *stack_new(const struct stack_host *host, void *flow,
+                        const struct dissect_options *options, struct budget *budget,
+                        int from_start)
+{
+    struct stack *stack = budget_alloc(budget, sizeof *stack);
+    if (stack == NULL)
+        return NULL;
+    stack->host = host;
+    stack->flow = flow;
+    stack->options = options;
+    stack->budget = budget;
+    stack->from_start = from_start;
+    stack->root = layer_new(stack, NULL, RELATION_ROOT);
+    if (stack->root == NULL) {
+        budget_free(budget, stack);
+        return NULL;
+    }
+    return stack;
+}
+
+void stack_data(struct stack *stack, enum side side, const uint8_t *data, size_t len,
+                const struct mark *mark)
+{
+    stack->newest = *mark;
+    layer_input(stack->root, side, data, len, mark, 1);
+}
+
+void stack_gap(struct stack *stack, enum side side, uint64_t len, const struct mark *mark)
+{
+    stack->newest = *mark;
+    layer_input_gap(stack->root, side, len, mark);
+}
+
+void stack_eof(struct stack *stack, enum side side, const struct mark *mark)
+{
+    stack->newest = *mark;
+    layer_input_eof(stack->root, side);
+}
+
+int stack_done(const struct stack *stack)
+{
+    const struct layer *top = layer_top(stack->root);
+    return top->children == NULL && top->in[CLIENT].done && top->in[SERVER].done;
+}
+
+void stack_close(struct stack *stack, enum session_end end, enum side end_side, int64_t idle_ns,
+                 const struct mark *mark)
+{
+    stack->newest = *mark;
+    stack->closing = 1;
+    stack->end = end;
+    stack->end_side = end_side;
+    stack->idle_ns = idle_ns;
+    struct layer *root = stack->root;
+    stack->root = NULL;
+    if (root != NULL && (root->in[CLIENT].any || root->in[SERVER].any))
+        layer_end_chain(root);
+    else if (root != NULL)
+        free_layer(root);
+}
+
+void stack_free(struct stack *stack)
+{
+    if (stack == NULL)
+        return;
+    assert(stack->root == NULL);
+    budget_free(stack->budget, stack);
+}
+
+enum side stack_guess_sender(const uint8_t *data, size_t len)
+{
+    int best = 0;
+    enum side sender = NEITHER;
+    for (int side = CLIENT; side <= SERVER; side++) {
+        struct text bytes[2] = {TEXT_NONE, TEXT_NONE};
+        bytes[side] = (struct text){(const char *)data, len};
+        int undecided;
+        const struct dissector *found = registry_probe(bytes, NULL, &undecided);
+        int sure = found != NULL ? found->probe((enum side)side, data, len) : 0;
+        if (sure == best) /* both or neither: SSH sounds the same from both sides */
+            sender = NEITHER;
+        else if (sure > best) {
+            best = sure;
+            sender = (enum side)side;
+        }
+    }
+    return sender;
+}

@@ -1,0 +1,108 @@
+/*
+ * What stack.c (feeding, switching, ending) and layer.c (what dissectors may ask) share.
+ */
+#ifndef SWITCHTAP_STACK_PRIVATE_H
+#define SWITCHTAP_STACK_PRIVATE_H
+
+#include "input.h"
+#include "stack.h"
+
+enum { HEAD_SIZE = 64, LIMITS_MAX = 8, CARRIES_MAX = 1024 };
+
+enum phase {
+    PROBING,  /* bytes are held until a probe knows them */
+    RUNNING,  /* a dissector is fed */
+    SEEKING,  /* midstream: each new slice is probed, the rest is passed over */
+    NAMED,    /* the protocol is known, nobody dissects it */
+    OPAQUE,   /* nobody knows it; the first bytes are kept */
+    SWITCHED, /* the successor has the bytes */
+    CLOSED
+};
+
+/* A copy of a handover, for the time between layer_switch() and the end of that call. */
+struct switching {
+    struct handover handover; /* all pointers into `block` or static */
+    void *block;
+};
+
+struct early { /* a rule about the client's first byte behind a switch */
+    int pending;
+    enum rule rule;
+    enum side side;      /* of the flow */
+    uint64_t grant_end;  /* root offset behind the grant, in the other side's stream */
+};
+
+struct layer {
+    struct stack *stack;
+    struct layer *parent, *successor;
+    struct layer *children, *next; /* carried layers: base of each chain */
+    uint64_t key;                  /* among the carried layers of the parent */
+    uint32_t serial;               /* 0: not announced yet and perhaps never */
+    uint32_t session;
+    uint32_t depth;
+    enum relation relation;
+    enum phase phase;
+    int flipped;    /* its client is the flow's server */
+    int announced;  /* EVENT_LAYER_OPEN is out */
+    int quiet;      /* announce only what a probe recognises */
+    int lost;       /* the dissector gave up */
+    int in_call;
+    struct text protocol, expected;  /* static or in `names` */
+    const struct dissector *dissector;
+    void *state;
+    struct input in[2];
+    uint64_t start[2];
+    uint8_t head[2][HEAD_SIZE];
+    size_t head_len[2];
+    unsigned seeks;
+    struct switching switching;
+    struct early early;
+    uint32_t switch_session; /* a session that waits for the announcement of this layer */
+    char *names;             /* owns a copied `expected` */
+    char *detail;
+    size_t detail_len;
+    const char *limits[LIMITS_MAX];
+    size_t limit_count;
+};
+
+struct stack {
+    const struct stack_host *host;
+    void *flow;
+    const struct dissect_options *options;
+    struct budget *budget;
+    struct layer *root;
+    uint32_t layers, sessions;
+    unsigned carries;
+    int from_start;
+    struct mark newest;
+    int closing;
+    enum session_end end;
+    enum side end_side;
+    int64_t idle_ns;
+};
+
+static inline enum side layer_flip(const struct layer *layer, enum side side)
+{
+    return layer->flipped && side != NEITHER ? side_peer(side) : side;
+}
+
+/* The layer of a chain that has the bytes now. */
+static inline struct layer *layer_top(struct layer *layer)
+{
+    while (layer->phase == SWITCHED && layer->successor != NULL)
+        layer = layer->successor;
+    return layer;
+}
+
+struct layer *layer_new(struct stack *stack, struct layer *parent, enum relation relation);
+void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
+                 const struct mark *mark, int exact);
+void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const struct mark *mark);
+void layer_input_eof(struct layer *layer, enum side side);
+/* Chooses what a new layer begins with: a dissector by table, or probing. */
+void layer_begin(struct layer *layer, const struct handover *handover);
+/* Closes and frees a layer, what it carries and its successors. */
+void layer_end_chain(struct layer *layer);
+void layer_become_opaque(struct layer *layer);
+
+#endif

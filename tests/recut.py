@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Property test: how the bytes were cut into packets, in which order the packets came and how often
+changes nothing but packet numbers and times. Every capture and script is read as it is and again
+after each of the transformations below; the rows must be equal."""
+import glob
+import os
+import random
+import struct
+import sys
+
+import common
+from dump import Dump
+
+sys.path.insert(0, os.path.join(common.ROOT, "tests", "script"))
+import build  # noqa: E402
+
+FIN, SYN, RST = 1, 2, 4
+
+
+class Packet:
+    """An IPv4/TCP packet on Ethernet, taken apart; `raw` alone for everything else."""
+
+    def __init__(self, time, frame):
+        self.time, self.raw, self.tcp = time, frame, None
+        at = 14
+        if frame[12:14] == b"\x81\x00":
+            at = 18
+        if frame[at - 2:at] != b"\x08\x00" or frame[at + 9] != 6:
+            return
+        ihl = (frame[at] & 15) * 4
+        total = struct.unpack("!H", frame[at + 2:at + 4])[0]
+        tcp = at + ihl
+        offset = (frame[tcp + 12] >> 4) * 4
+        self.tcp, self.at = tcp, at
+        self.head = frame[:tcp + offset]
+        self.payload = frame[tcp + offset:at + total]
+        self.seq = struct.unpack("!I", frame[tcp + 4:tcp + 8])[0]
+        self.flags = frame[tcp + 13]
+        self.flow = (frame[at + 12:at + 16], frame[tcp:tcp + 2])
+
+    def piece(self, start, end, last):
+        """A packet of these payload bytes; FIN stays with the last one."""
+        head = bytearray(self.head)
+        flags = self.flags if last else self.flags & ~(FIN | 8)
+        struct.pack_into("!I", head, self.tcp + 4, (self.seq + start) & 0xFFFFFFFF)
+        head[self.tcp + 13] = flags
+        struct.pack_into("!H", head, self.at + 2, len(head) - self.at + end - start)
+        struct.pack_into("!H", head, self.tcp + 16, 0)  # as off-loaded: nothing to verify
+        return Packet(self.time, bytes(head) + self.payload[start:end])
+
+    def plain(self):
+        return self.tcp is not None and not self.flags & (SYN | RST)
+
+
+def load(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    magic = struct.unpack("<I", data[:4])[0]
+    scale = 1 if magic == 0xA1B23C4D else 1000
+    at, packets = 24, []
+    while at < len(data):
+        sec, frac, caplen, _ = struct.unpack("<IIII", data[at:at + 16])
+        packets.append(Packet(sec * 10**9 + frac * scale, data[at + 16:at + 16 + caplen]))
+        at += 16 + caplen
+    return packets
+
+
+def save(path, packets):
+    clock = 0
+    with open(path, "wb") as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1))
+        for p in packets:
+            clock = max(clock + 1, p.time)
+            out.write(struct.pack("<IIII", clock // 10**9, clock % 10**9, len(p.raw), len(p.raw)))
+            out.write(p.raw)
+
+
+def cut(packets, size):
+    out = []
+    for p in packets:
+        if not p.plain() or len(p.payload) <= 1:
+            out.append(p)
+            continue
+        edges, at = [0], 0
+        while at < len(p.payload):
+            at = min(len(p.payload), at + size())
+            edges.append(at)
+        for a, b in zip(edges, edges[1:]):
+            out.append(p.piece(a, b, b == len(p.payload)))
+    return out
+
+
+def bytewise(packets, rng):
+    return cut(packets, lambda: 1)
+
+
+def random_cut(packets, rng):
+    return cut(packets, lambda: rng.randint(1, 40))
+
+
+def shuffled(packets, rng):
+    """Any order within a window, between handshakes and ends."""
+    packets = cut(packets, lambda: rng.randint(1, 200))
+    out, window = [], []
+    for p in packets:
+        if not p.plain() or p.flags & FIN:
+            rng.shuffle(window)
+            out += window + [p]
+            window = []
+            continue
+        window.append(p)
+        if len(window) == 8:
+            rng.shuffle(window)
+            out += window
+            window = []
+    rng.shuffle(window)
+    return out + window
+
+
+def doubled(packets, rng):
+    """Every third packet comes again later."""
+    out, again = [], []
+    for p in packets:
+        out.append(p)
+        if p.plain() and p.payload and rng.random() < 0.4:
+            again.append([rng.randint(1, 5), p.piece(0, len(p.payload), True)])
+        for a in again:
+            a[0] -= 1
+        out += [a[1] for a in again if a[0] == 0]
+        again = [a for a in again if a[0] > 0]
+    return out
+
+
+def overlapped(packets, rng):
+    """Pieces that overlap the ones before them, with the right content."""
+    out = []
+    for p in packets:
+        if not p.plain() or len(p.payload) < 4:
+            out.append(p)
+            continue
+        at, n = 0, len(p.payload)
+        while at < n:
+            end = min(n, at + rng.randint(1, 30))
+            out.append(p.piece(max(0, at - rng.randint(0, 20)), end, end == n))
+            at = end
+    return out
+
+
+def swapped(packets, rng):
+    """One direction is seen late: each packet of a server moves behind the next two."""
+    servers = {p.flow for p in packets if p.tcp is not None and p.flags & (SYN | 16) == SYN | 16}
+    out, late = [], []
+    for p in packets:
+        if p.plain() and not p.flags & FIN and p.flow in servers:
+            late.append([3, p])
+            continue
+        if not p.plain() or p.flags & FIN:
+            out += [x[1] for x in late]
+            late = []
+        out.append(p)
+        for x in late:
+            x[0] -= 1
+        out += [x[1] for x in late if x[0] <= 0]
+        late = [x for x in late if x[0] > 0]
+    return out + [x[1] for x in late]
+
+
+WAYS = [bytewise, random_cut, shuffled, doubled, overlapped, swapped]
+tally = common.Tally("recut")
+with common.folder() as work:
+    pcap, database = os.path.join(work, "r.pcap"), os.path.join(work, "r.db")
+    paths = sorted(glob.glob(os.path.join(common.ROOT, "captures", "*", "*.pcap")))
+    paths += sorted(glob.glob(os.path.join(common.ROOT, "tests", "scripts", "*.txt")))
+    for path in paths:
+        name = os.path.basename(path).split(".")[0]
+        if common.NAMES and name not in common.NAMES:
+            continue
+        if path.endswith(".txt"):
+            with open(path, encoding="utf-8") as file:
+                script = file.read()
+            if "# recut: no" in script:  # gaps, reordering and the like, on purpose
+                continue
+            build.build(script, pcap)
+        packets = load(pcap if path.endswith(".txt") else path)
+        save(pcap, packets)
+        common.read(pcap, database)
+        want = Dump(database, cut=True).text()
+        for way in WAYS:
+            save(pcap, way(packets, random.Random(7)))
+            common.read(pcap, database)
+            tally.equal("%s %s" % (name, way.__name__), Dump(database, cut=True).text(), want)
+tally.end()
