@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <net/if.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "capture_file.h"
@@ -20,6 +23,7 @@ enum {
     SNAPLEN_DEFAULT = 262144,
     BUFFER_DEFAULT_KIB = 32 << 10, /* a quarter of a second at 1 Gbit/s */
     POLL_MS = 100,
+    DOWN_POLLS = 10, /* an interface may be down for a second: drivers do that on a reset */
     LINKTYPE_ETHERNET = 1
 };
 
@@ -36,6 +40,7 @@ struct capture {
     pcap_t *live;
     char *interface;
     int live_fd, link_type, snaplen;
+    int state_fd, down_polls; /* a socket to ask for the interface's state; -1: none */
     int64_t fraction_ns; /* nanoseconds in one unit of a live time stamp's fraction */
     unsigned last_drop, last_interface_drop; /* libpcap counts in 32 bits */
     uint64_t kernel_dropped, interface_dropped;
@@ -191,6 +196,7 @@ static struct capture *capture_new(const char *filter, struct error *error)
     }
     capture->next_number = 1;
     capture->live_fd = -1;
+    capture->state_fd = -1;
     atomic_init(&capture->wake.raised, 0);
     capture->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (capture->wake.fd < 0) {
@@ -238,6 +244,8 @@ void capture_close(struct capture *capture)
     free(capture->programs);
     free(capture->filter);
     free(capture->interface);
+    if (capture->state_fd >= 0)
+        (void)close(capture->state_fd);
     (void)close(capture->wake.fd);
     free(capture);
 }
@@ -265,8 +273,7 @@ static int live_activation_error(const struct capture *capture, int code, struct
                              : " (and CAP_NET_ADMIN for promiscuous mode)",
                          len > 0 ? program : "switchtap");
     case PCAP_ERROR_NO_SUCH_DEVICE:
-        return error_set(error, "%s: no such interface (-D lists them)%s%s", interface,
-                         text[0] != '\0' ? ": " : "", text);
+        return error_set(error, "%s: no such interface (-D lists them)", interface);
     case PCAP_ERROR_IFACE_NOT_UP:
         return error_set(error, "%s: the interface is down: sudo ip link set %s up", interface,
                          interface);
@@ -331,6 +338,7 @@ static int live_open(struct capture *capture, const struct capture_live_options 
     capture->link_type = link_type_of_dlt(pcap_datalink(capture->live));
     capture->fraction_ns =
         pcap_get_tstamp_precision(capture->live) == PCAP_TSTAMP_PRECISION_NANO ? 1 : 1000;
+    capture->state_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     return 0;
 }
 
@@ -345,6 +353,23 @@ struct capture *capture_open_live(const struct capture_live_options *options, st
         return NULL;
     }
     return capture;
+}
+
+/* libpcap waits for ever for an interface that was taken down to come back, and nobody would know.
+ * Asked at each poll that brought nothing; "any" and the like have no state and are never down. */
+static int live_is_down(struct capture *capture)
+{
+    struct ifreq request = {.ifr_flags = 0};
+    size_t len = strlen(capture->interface);
+
+    if (capture->state_fd < 0 || len >= sizeof request.ifr_name)
+        return 0;
+    memcpy(request.ifr_name, capture->interface, len);
+    if (ioctl(capture->state_fd, SIOCGIFFLAGS, &request) != 0 || request.ifr_flags & IFF_UP)
+        capture->down_polls = 0;
+    else
+        capture->down_polls++;
+    return capture->down_polls >= DOWN_POLLS;
 }
 
 /* libpcap never blocks here: a wait is ours, so that an interrupt cannot fall between the check
@@ -375,6 +400,8 @@ static int live_next(struct capture *capture, struct packet *packet, struct erro
             return error_set(error, "%s: capturing failed: %s", capture->interface,
                              pcap_geterr(capture->live));
         }
+        if (waited && live_is_down(capture))
+            return error_set(error, "%s: the interface went down", capture->interface);
         if (waited)
             return 2;
         struct pollfd fds[2] = {{.fd = capture->live_fd, .events = POLLIN},

@@ -33,8 +33,9 @@ int capture_check_filter(const char *filter, struct error *error);
 
 /*
  * The next packet that passes the filter. 1: *packet is filled; 0: end; 2: nothing within the poll
- * interval, or interrupted (live only: check for signals and call again); -1: reading failed (the
- * message says at which byte; for a file all packets before it were delivered).
+ * interval (live only), or interrupted (files too, once for each capture_interrupt(); nothing is
+ * lost): check for signals and call again; -1: reading failed (the message says at which byte; for
+ * a file all packets before it were delivered). Damage is no failure, see capture_info.
  * packet->number counts every packet of the file, also those the filter dropped, from
  * `first_number` on (see capture_number_from).
  */
@@ -53,13 +54,14 @@ struct capture_info {
     uint64_t size;       /* of the file, 0: unknown (pipe) */
     int truncated;       /* the last record was cut: everything before it was delivered */
     uint64_t damaged;    /* records or blocks that were skipped as damaged */
-    char damage[160];    /* the first damage in words: "record of packet 12 at byte 4711 is cut" */
-    uint64_t kernel_dropped, interface_dropped; /* live: pcap_stats so far; files: from pcapng ISBs */
+    char damage[160];    /* the first damage in words, with the packet before it and the byte */
+    /* live: what pcap_stats says so far; files: the sum of the pcapng statistics blocks */
+    uint64_t kernel_dropped, interface_dropped;
 };
 
 void capture_get_info(struct capture *capture, struct capture_info *info);
 
-/* Stops a blocking capture_next() (async-signal-safe). */
+/* Makes the capture_next() that is blocked, or the next one, return 2 (async-signal-safe). */
 void capture_interrupt(struct capture *capture);
 
 void capture_close(struct capture *capture);

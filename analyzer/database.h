@@ -28,7 +28,8 @@ struct query *database_query(struct database *database, const char *sql, struct 
 int query_bind_text(struct query *query, const char *name, const char *value);
 int query_bind_int(struct query *query, const char *name, int64_t value);
 int query_parameter_count(const struct query *query);
-const char *query_parameter_name(const struct query *query, int index); /* from 1; without prefix; NULL: nameless */
+/* index from 1; the name without its prefix; NULL: a nameless one. */
+const char *query_parameter_name(const struct query *query, int index);
 
 /* 1: a row; 0: no more; -1: error with a message. */
 int query_step(struct query *query, struct error *error);
@@ -39,7 +40,8 @@ enum column_type { COLUMN_NULL, COLUMN_INTEGER, COLUMN_REAL, COLUMN_TEXT, COLUMN
 enum column_type query_type(const struct query *query, int column);
 int64_t query_int(struct query *query, int column);
 double query_real(struct query *query, int column);
-struct text query_text(struct query *query, int column); /* text or blob bytes, until the next step */
+/* Text or blob bytes; borrowed until the next step. */
+struct text query_text(struct query *query, int column);
 void query_free(struct query *query);
 
 /* Stops a running query from a signal handler or after a time limit. */

@@ -113,6 +113,7 @@ enum decode_layer decode_protocol(struct walk *w, uint8_t protocol)
     case 4: return LAYER_IPV4;
     case 41: return LAYER_IPV6;
     case 47: return LAYER_GRE;
+    case 51: return LAYER_AH;
     case 97: return LAYER_ETHERIP;
     case 137: return LAYER_MPLS;
     case 143: return LAYER_ETHERNET;
@@ -193,6 +194,7 @@ static enum decode_layer step(struct walk *w, enum decode_layer layer)
     case LAYER_IP: return decode_ip(w);
     case LAYER_IPV4: return decode_ipv4(w);
     case LAYER_IPV6: return decode_ipv6(w);
+    case LAYER_AH: return decode_ah(w);
     case LAYER_TCP: return decode_tcp(w);
     case LAYER_UDP: return decode_udp(w);
     case LAYER_ETHERIP: return decode_etherip(w);

@@ -8,6 +8,7 @@
 #define SWITCHTAP_DECODE_PRIVATE_H
 
 #include "../dissectors/reader.h"
+#include "checksum.h"
 #include "decode.h"
 #include "defrag.h"
 
@@ -32,7 +33,7 @@ enum {
     X(CHDLC, "cisco-hdlc")                                                                         \
     X(SLL, "sll")                                                                                  \
     X(SLL2, "sll2")                                                                                \
-    X(NULL, "null")                                                                                \
+    X(LOOPBACK, "null")                                                                            \
     X(RADIOTAP, "radiotap")                                                                        \
     X(WLAN, "wlan")                                                                                \
     X(IP, "ip")                                                                                    \
@@ -89,6 +90,7 @@ enum {
     X(WLAN_ENCRYPTED, "skip.wlan-encrypted")                                                       \
     X(WLAN_AMSDU, "skip.wlan-amsdu")                                                               \
     X(WLAN_BAD_FCS, "skip.wlan-bad-fcs")                                                           \
+    X(FRAGMENT_CHECKSUM, "skip.fragment-bad-checksum")                                             \
     X(ICMP, "skip.icmp")                                                                           \
     X(ICMPV6, "skip.icmpv6")                                                                       \
     X(IGMP, "skip.igmp")                                                                           \
@@ -110,7 +112,6 @@ enum {
     X(NSH, "skip.nsh")                                                                             \
     X(GTPU_SIGNAL, "skip.gtp-u-signal")                                                            \
     X(GTPU_PAYLOAD, "skip.gtp-u-payload")                                                          \
-    X(TEREDO_BUBBLE, "skip.teredo-bubble")                                                         \
     X(L2TP_CONTROL, "skip.l2tp-control")                                                           \
     X(UDP_DNS, "skip.udp.dns")                                                                     \
     X(UDP_MDNS, "skip.udp.mdns")                                                                   \
@@ -165,6 +166,7 @@ enum decode_layer {
     LAYER_IP, /* whatever the first nibble says */
     LAYER_IPV4,
     LAYER_IPV6,
+    LAYER_AH,
     LAYER_TCP,
     LAYER_UDP,
     LAYER_ETHERIP,
@@ -204,6 +206,7 @@ struct walk {
     int snapped;       /* such bytes were cut off by the snaplen */
     const uint8_t *ip; /* the innermost IP header */
     uint64_t context;  /* which tunnels this is in, for fragments */
+    int wlan_padded;   /* radiotap says that the 802.11 header is padded to 4 bytes */
 };
 
 /* Counts and ends the walk. bad: the header (its DECODED_ counter) contradicts itself; short: it is
@@ -249,6 +252,7 @@ enum decode_layer decode_wlan(struct walk *w);
 enum decode_layer decode_ip(struct walk *w);
 enum decode_layer decode_ipv4(struct walk *w);
 enum decode_layer decode_ipv6(struct walk *w);
+enum decode_layer decode_ah(struct walk *w);
 enum decode_layer decode_tcp(struct walk *w);
 
 /* decode_tunnel.c */

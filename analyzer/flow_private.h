@@ -101,6 +101,7 @@ struct flow {
     uint8_t class;      /* enum flow_class */
     uint8_t client_dir; /* 2: not known yet */
     uint8_t end_dir;    /* who sent the first FIN or the RST; 2: nobody */
+    uint8_t first_dir;  /* who sent the first packet */
     int64_t touched_ns; /* table clock at its last packet */
     int64_t last_ns, last_payload_ns;
     uint64_t last_packet;
@@ -200,7 +201,7 @@ uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key);
 struct flow *flow_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash);
 /* NULL: no memory, even after evictions. Not announced yet, class half. */
 struct flow *flow_create(struct flow_table *table, const struct flow_key *key, uint32_t hash,
-                         const struct segment *segment);
+                         unsigned dir, const struct segment *segment);
 /* Out of all lists; the memory is freed. flow_end() comes before. */
 void flow_remove(struct flow_table *table, struct flow *flow);
 /* Moves the flow to the end of its list, or to another one. */
@@ -219,6 +220,8 @@ void flow_end(struct flow_table *table, struct flow *flow, enum flow_end end);
 
 /* --- flow_payload.c --- */
 
+/* Fills table->host and table->handler. */
+void flow_work_callbacks(struct flow_table *table);
 /* EVENT_FLOW_OPEN, once; decides who is the client where that is still open (payload may be NULL). */
 void flow_open(struct flow_table *table, struct flow *flow, unsigned dir, const uint8_t *payload,
                size_t len);
@@ -229,7 +232,7 @@ void flow_finding(struct flow_table *table, struct flow *flow, enum rule rule, e
 void flow_work_start(struct flow_table *table, struct flow *flow, unsigned dir,
                      const struct segment *segment);
 /* A segment for the reassembly, or, where nothing is delivered any more, for the counters.
- * before: what flow->dir[dir].next was before this segment; fresh: 0 where it was not valid. */
+ * before: what flow->dir[dir].next was before this segment; fresh: 1 where there was none. */
 void flow_work_segment(struct flow_table *table, struct flow *flow, unsigned dir,
                        const struct segment *segment, uint32_t before, int fresh);
 /* Holes that the peer has acknowledged and that nobody fills become gaps. */

@@ -159,7 +159,7 @@ void flow_touch(struct flow_table *table, struct flow *flow, enum flow_class cla
 /* ---------------------------------------------------------------- flows come and go */
 
 struct flow *flow_create(struct flow_table *table, const struct flow_key *key, uint32_t hash,
-                         const struct segment *segment)
+                         unsigned dir, const struct segment *segment)
 {
     struct flow *flow = NULL;
     if (flow_headroom(table, NULL, sizeof *flow) == 0)
@@ -171,14 +171,15 @@ struct flow *flow_create(struct flow_table *table, const struct flow_key *key, u
     flow->vlan = segment->vlan;
     flow->client_dir = 2;
     flow->end_dir = 2;
+    flow->first_dir = (uint8_t)dir;
     flow->class = CLASS_HALF;
     flow->serial = ++table->serial;
     flow->first_ns = flow->last_ns = segment->time_ns;
     flow->first_packet = segment->packet;
     flow->touched_ns = flow->listed_ns = table->now_ns;
-    for (unsigned dir = 0; dir < 2; dir++) {
-        flow->dir[dir].rtt_ns = -1;
-        flow->dir[dir].scale = -1;
+    for (unsigned i = 0; i < 2; i++) {
+        flow->dir[i].rtt_ns = -1;
+        flow->dir[i].scale = -1;
     }
     flow->chain = table->buckets[hash & table->mask];
     table->buckets[hash & table->mask] = flow;

@@ -15,7 +15,7 @@ struct packet {
     size_t len;          /* captured bytes */
     size_t wire_len;     /* bytes on the wire, >= len */
     int64_t time_ns;     /* since the Unix epoch */
-    uint64_t number;     /* 1-based, runs through the files of a capture; counts before the filter */
+    uint64_t number; /* 1-based, runs through the files of a capture; counts before the filter */
     int link_type;       /* LINKTYPE_ value (as in the file header), not DLT_ */
     uint32_t interface;  /* of the pcapng section; 0 */
 };

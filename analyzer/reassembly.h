@@ -1,6 +1,7 @@
 /*
  * The two streams of one flow: segments in any order become ordered slices, gaps and ends, in the
- * order in which an endpoint would have seen them (by acknowledgement numbers, not by packet order).
+ * order in which an endpoint would have seen them (by acknowledgement numbers, not by packet
+ * order).
  * RFC 9293; behaviours: WIRE.md section 1 of the design notes.
  */
 #ifndef SWITCHTAP_REASSEMBLY_H
@@ -11,6 +12,12 @@
 
 struct reassembly;
 
+/*
+ * Who wins where a segment overlaps one that still waits, and they differ (what was delivered always
+ * stays): FIRST the held one, LAST the new one, BSD the held one unless the new one begins before
+ * it, LINUX as BSD and also the new one where both begin together and it ends later, WINDOWS as BSD
+ * (its TCP does the same; only its IP fragments differ).
+ */
 enum overlap_policy { OVERLAP_BSD, OVERLAP_FIRST, OVERLAP_LAST, OVERLAP_LINUX, OVERLAP_WINDOWS };
 
 struct reassembly_handler { /* all borrowed for the call; none may call back into the reassembly */
@@ -20,16 +27,17 @@ struct reassembly_handler { /* all borrowed for the call; none may call back int
     /* Two different bytes for one sequence number; both versions as evidence. */
     void (*conflict)(void *flow, enum side, uint64_t offset, const uint8_t *kept,
                      const uint8_t *other, size_t len, const struct mark *);
-    /* A cap was reached; the name is static. */
+    /* A cap was reached, once per name and side: "reassembly.held" (held_limit) or
+     * "reassembly.memory" (the budget). */
     void (*limit)(void *flow, enum side, const char *name, uint64_t value, const struct mark *);
 };
 
 struct reassembly_options {
     enum overlap_policy policy;
-    size_t held_limit;       /* bytes held behind a hole, per side */
-    size_t recent_limit;     /* delivered bytes kept per side to compare overlaps with */
-    int64_t gap_timeout_ns;  /* how long an acknowledged hole is waited for */
-    unsigned gap_packets;    /* ... and how many packets of the flow */
+    size_t held_limit;       /* bytes held behind a hole, per side, with their overhead */
+    size_t recent_limit;     /* delivered bytes kept per side to compare overlaps with; 0: none */
+    int64_t gap_timeout_ns;  /* how long an acknowledged hole is waited for ... */
+    unsigned gap_packets;    /* ... or how many packets of the flow, whichever passes first */
 };
 
 /* Budget is the flow's. NULL: exhausted. */
@@ -59,7 +67,11 @@ struct reassembly_side {
     int64_t rtt_ns; /* smallest; -1 unknown */
     int started;    /* sequence numbers are known */
     int syn;        /* the SYN was seen */
+    int from_start; /* offset 0 is the stream's first byte: the SYN or the handshake's answer to it
+                       was seen */
     int fin;        /* FIN delivered in order */
+    int rst;        /* a RST of this side was seen, inside the window */
+    uint64_t ignored; /* segments not used: out of window, another SYN, behind FIN, in doubt */
 };
 
 void reassembly_get(const struct reassembly *reassembly, enum side side,

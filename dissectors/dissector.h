@@ -18,8 +18,8 @@
 
 /*
  * V_OK         consumed bytes are done with; call again as soon as there is more. (With bytes left
- *              and consumed > 0 the engine calls again at once; with consumed == 0 and bytes left it
- *              means V_NEED of one more byte.)
+ *              and consumed > 0 the engine calls again at once; with consumed == 0 and bytes left
+ *              it means V_NEED of one more byte.)
  * V_NEED       not before `need` bytes (counted behind `consumed`, so need > bytes left) are there.
  * V_WAIT_PEER  the rest belongs to whatever the other side decides: call again once the other side
  *              consumed something or ended.
@@ -47,7 +47,8 @@ struct slice {           /* borrowed for the call; may span several segments */
 struct mark {        /* where one byte came from, exact to the byte, also through carried layers */
     uint64_t packet; /* 1-based number of the packet that brought it */
     int64_t time_ns;
-    uint64_t acked; /* how much of the peer's ROOT stream its sender had acknowledged when it sent it */
+    /* How much of the peer's root stream the sender had acknowledged when it sent it. */
+    uint64_t acked;
     int acked_valid; /* 0: no ACK was on the segment (or nothing of the peer is known) */
     uint64_t root_offset; /* the same byte in the root stream of this side (compare with `acked`) */
 };

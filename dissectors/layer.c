@@ -155,7 +155,7 @@ int layer_carry(struct layer *layer, uint64_t key, enum side side, const struct 
     if (child == NULL)
         return 0;
     enum side inner = layer_flip(child, layer_flip(layer, side));
-    if (from_len != slice->len) { /* made of these bytes, not one by one: the last one completed it */
+    if (from_len != slice->len) { /* not one to one: the last byte completed it */
         struct mark mark = layer_mark(layer, side, from + (from_len > 0 ? from_len - 1 : 0));
         layer_input(child, inner, slice->data, slice->len, &mark, 0);
         return wanted(child);

@@ -272,7 +272,8 @@ static void check_early(struct layer *layer, enum side side)
         return;
     char evidence[128];
     int len = snprintf(evidence, sizeof evidence,
-                       "sent when %llu of the peer's bytes were acknowledged; the answer ends at %llu",
+                       "sent when %llu bytes of the peer were acknowledged; the answer ends at "
+                       "%llu",
                        (unsigned long long)mark.acked, (unsigned long long)early->grant_end);
     layer_finding(layer, side, early->rule, view.offset, (struct text){evidence, (size_t)len});
 }

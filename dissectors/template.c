@@ -1,8 +1,8 @@
 /*
- * The dissector to copy. It reads a made-up protocol of lines: both sides send lines that end in LF,
- * a client's line "SWITCH name" asks for another protocol, a server's line "OK" grants it. It is
- * reached by the Upgrade token "switchtap-template" only, so that the tests can drive it; a real
- * protocol gets its line in registry.c, and a probe if its first bytes tell it.
+ * The dissector to copy. It reads a made-up protocol of lines: both sides send lines that end in
+ * LF, a client's line "SWITCH name" asks for another protocol, a server's line "OK" grants it. It
+ * is reached by the Upgrade token "switchtap-template" only, so that the tests can drive it; a
+ * real protocol gets its line in registry.c, and a probe if its first bytes tell it.
  *
  * What to keep from it: decide on bytes and never on where a slice ends; consume what is
  * understood, ask with V_NEED or V_OK for more, wait for the peer with V_WAIT_PEER; put every size

@@ -64,7 +64,7 @@ enum event_kind {
     EVENT_FRAME,
     EVENT_FINDING,
     EVENT_GAP,
-    EVENT_COUNTER, /* a counter of the capture, absolute value, sent at the end (live: now and then) */
+    EVENT_COUNTER,         /* of the capture, absolute; sent at the end (live: now and then) */
     EVENT_KIND_COUNT
 };
 
