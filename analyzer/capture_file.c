@@ -377,7 +377,7 @@ static struct file_interface *file_interface(const struct capture_file *file, ui
     return &file->interfaces[id];
 }
 
-/* Each block_* reads a body and returns 0, or -1 where it is damaged. */
+/* Each of these reads a body and returns 0, or -1 where it is damaged. */
 static int block_interface(struct capture_file *file, struct reader *r)
 {
     struct file_interface interface = {.resolution = 6};
@@ -697,8 +697,6 @@ static const struct {
     {4, "\x04\x22\x4d\x18", "is packed with lz4; unpack it first: lz4 -d"},
     {4, "PK\3\4", "is a zip archive; unpack it first: unzip"},
     {8, "snoop\0\0\0", "is a snoop capture; convert it first: editcap -F pcapng"},
-    {4, "XCP\0", "is a NetXRay capture; convert it first: editcap -F pcapng"},
-    {4, "GMBU", "is a Network Monitor capture; convert it first: editcap -F pcapng"},
     {6, "SQLite", "is an SQLite database, not a capture file"},
 };
 

@@ -121,8 +121,8 @@ static int inflater_next_member(struct capture_input *input)
 }
 
 /* Unpacks at least one byte to `to`, or *got is 0 and cut or flaw say how it ended. */
-static enum capture_input_status input_inflate(struct capture_input *input, uint8_t *to, size_t room,
-                                               size_t *got)
+static enum capture_input_status input_inflate(struct capture_input *input, uint8_t *to,
+                                               size_t room, size_t *got)
 {
     struct capture_inflater *inflater = input->inflater;
     z_stream *stream = &inflater->stream;

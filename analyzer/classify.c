@@ -141,8 +141,8 @@ static int protocol_decided(struct classifier *classifier, struct ndpi_flow_stru
 {
 #if CLASSIFY_NDPI(5, 0)
     (void)classifier;
-    (void)flow;
-    return protocol->state == NDPI_STATE_CLASSIFIED || protocol->state == NDPI_STATE_MONITORING;
+    return protocol->state == NDPI_STATE_MONITORING ||
+           (protocol->state == NDPI_STATE_CLASSIFIED && flow->extra_packets_func == NULL);
 #else
     return protocol_known(protocol) && !ndpi_extra_dissection_possible(classifier->module, flow);
 #endif

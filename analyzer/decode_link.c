@@ -125,18 +125,20 @@ enum decode_layer decode_pppoe(struct walk *w)
 /* A protocol number of PPP is one byte where its low bit is set (protocol field compression). */
 static uint16_t ppp_protocol(struct reader *r)
 {
-    uint8_t first = reader_u8(r);
-    return (first & 1) != 0 ? first : (uint16_t)(first << 8 | reader_u8(r));
+    if ((reader_peek(r, 0) & 1) != 0 && reader_peek(r, 0) >= 0)
+        return reader_u8(r);
+    return reader_u16(r);
 }
 
 enum decode_layer decode_ppp(struct walk *w)
 {
+    enum { ADDRESS_AND_CONTROL = 0xff03, MULTILINK = 0x003d, WHOLE = 0xc0 };
     struct reader r = w->r;
-    if (reader_peek(&r, 0) == 0xff && reader_peek(&r, 1) == 0x03)
-        reader_skip(&r, 2);
+    if (reader_peek(&r, 0) == ADDRESS_AND_CONTROL >> 8 && reader_u16(&r) != ADDRESS_AND_CONTROL)
+        r.at = w->r.at;
     uint16_t protocol = ppp_protocol(&r);
-    if (!r.failed && protocol == 0x003d && (reader_peek(&r, 0) & 0xc0) == 0xc0) {
-        reader_skip(&r, 4); /* multilink, and this fragment is the whole */
+    if (protocol == MULTILINK && (reader_u8(&r) & WHOLE) == WHOLE) {
+        reader_skip(&r, 3); /* the fragment is a whole packet */
         protocol = ppp_protocol(&r);
     }
     if (r.failed)
@@ -357,5 +359,7 @@ enum decode_layer decode_guess(struct walk *w, enum decode_counter skip)
         w->decoder->counters[DECODED_PSEUDOWIRE]++;
         return LAYER_ETHERNET;
     }
+    if (w->cut > 0 && reader_left(&w->r) < 20) /* the snaplen took what would tell */
+        return decode_short(w, DECODED_PSEUDOWIRE);
     return decode_end(w, skip);
 }

@@ -217,13 +217,14 @@ enum decode_layer decode_gtpu(struct walk *w)
 enum decode_layer decode_teredo(struct walk *w)
 {
     struct reader r = w->r;
-    if (reader_peek(&r, 0) == 0 && reader_peek(&r, 1) == 1) { /* authentication */
-        reader_skip(&r, 2);
-        size_t id_len = reader_u8(&r), value_len = reader_u8(&r);
-        reader_skip(&r, id_len + value_len + 9);
+    for (int indications = 0; indications < 2 && reader_peek(&r, 0) == 0; indications++) {
+        if (reader_u16(&r) == 1) { /* authentication: id, value, nonce, confirmation */
+            size_t id_len = reader_u8(&r), value_len = reader_u8(&r);
+            reader_skip(&r, id_len + value_len + 9);
+        } else { /* origin: port and address */
+            reader_skip(&r, 6);
+        }
     }
-    if (reader_peek(&r, 0) == 0 && reader_peek(&r, 1) == 0) /* origin */
-        reader_skip(&r, 8);
     int first = reader_peek(&r, 0);
     if (first < 0)
         return decode_short(w, DECODED_TEREDO);

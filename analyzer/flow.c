@@ -250,7 +250,7 @@ static void flow_doubt_rst(struct flow_table *table, struct flow *flow, unsigned
 {
     const struct flow_dir *d = &flow->dir[dir];
     if ((flow->flags & FLOW_RST) == 0 || dir != flow->end_dir ||
-        (segment->flags & TCP_SYN) != 0 || segment->packet == flow->end_packet)
+        (segment->flags & TCP_SYN) != 0)
         return;
     uint32_t end = segment->seq + (uint32_t)segment->payload_wire;
     int more = segment->payload_wire > 0 && flow_seq_diff(end, d->next) > 0 &&

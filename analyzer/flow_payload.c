@@ -418,22 +418,39 @@ static void work_stop(struct flow_table *table, struct flow_work *work)
     work->reassembly = NULL;
 }
 
-/* Nothing is delivered any more: sequence numbers tell what is missing or sent again. What comes
- * late is taken to fill a hole as long as there is one. */
+/* How much of the newest hole do these late bytes fill? */
+static uint32_t hole_fill(struct flow_hole *hole, uint32_t from, uint32_t to)
+{
+    if (flow_seq_diff(from, hole->from) < 0)
+        from = hole->from;
+    if (flow_seq_diff(to, hole->to) > 0)
+        to = hole->to;
+    if (hole->from == hole->to || flow_seq_diff(to, from) <= 0)
+        return 0;
+    uint32_t filled = to - from;
+    if (from == hole->from)
+        hole->from = to;
+    else
+        hole->to = from; /* what is behind stays a hole, but is not followed any more */
+    hole->missing -= hole->missing < filled ? hole->missing : filled;
+    return filled;
+}
+
+/* Nothing is delivered any more: sequence numbers tell what is missing or sent again. */
 static void work_count(struct flow_work *work, struct flow_dir *d, enum side side,
                        struct flow_hole *hole, const struct segment *segment, uint32_t before)
 {
-    int64_t ahead = flow_seq_diff(segment->seq, before);
-    uint64_t len = segment->payload_wire;
+    uint32_t end = segment->seq + (uint32_t)segment->payload_wire;
+    int32_t ahead = flow_seq_diff(segment->seq, before);
     if (ahead > 0 && d->next != before) {
         if (hole->missing == 0)
             hole->offset = work->delivered[side];
-        hole->missing += (uint64_t)ahead;
-    } else if (ahead < 0 && (uint64_t)-ahead >= len) {
-        if (hole->missing == 0)
-            d->retransmits++;
-        else
-            hole->missing -= hole->missing < len ? hole->missing : len;
+        hole->missing += (uint32_t)ahead;
+        hole->from = before;
+        hole->to = segment->seq;
+    } else if (ahead < 0 && hole_fill(hole, segment->seq, end) == 0 &&
+               flow_seq_diff(end, before) <= 0) {
+        d->retransmits++;
     }
     work->delivered[side] += d->next - before;
 }

@@ -124,7 +124,8 @@ _Static_assert(sizeof(struct flow) <= 400, "flows without payload must stay chea
 enum { LIMIT_NAMES = 4, CLASSIFY_PACKETS = 10 };
 
 struct flow_hole { /* once the reassembly is gone: what is missing, as far as counters can tell */
-    uint64_t missing, offset;
+    uint64_t missing, offset; /* all holes; offset is that of the first */
+    uint32_t from, to;        /* sequence numbers of the newest: what comes late may fill it */
 };
 
 /* What a flow needs once there are bytes. Allocated from the run's budget; everything behind its
@@ -222,7 +223,8 @@ void flow_end(struct flow_table *table, struct flow *flow, enum flow_end end);
 
 /* Fills table->host and table->handler. */
 void flow_work_callbacks(struct flow_table *table);
-/* EVENT_FLOW_OPEN, once; decides who is the client where that is still open (payload may be NULL). */
+/* EVENT_FLOW_OPEN, once; decides who is the client where that is still open, by the payload that
+ * dir sent (may be NULL) or by ports. */
 void flow_open(struct flow_table *table, struct flow *flow, unsigned dir, const uint8_t *payload,
                size_t len);
 /* A finding about the whole flow (layer and session 0). */

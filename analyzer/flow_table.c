@@ -16,7 +16,7 @@ enum {
     BUCKETS_MOST = 1 << 22,
     BYTES_PER_BUCKET = 512, /* of the run's budget: about one flow per bucket when it is full */
     EXPIRE_PER_PACKET = 4,
-    SECOND_CHANCES = 8
+    CANDIDATES = 8
 };
 
 static const int64_t second_ns = 1000000000;
@@ -53,10 +53,17 @@ static void sip_word(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-static uint64_t load(const uint8_t *bytes, size_t len)
+static uint64_t load64(const uint8_t *bytes)
 {
-    uint64_t word = 0;
-    memcpy(&word, bytes, len);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+static uint32_t load32(const uint8_t *bytes)
+{
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
     return word;
 }
 
@@ -70,11 +77,11 @@ uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key)
         .v3 = table->seed[1] ^ 0x7465646279746573u,
     };
     if (key->family == 4) {
-        sip_word(&s, load(key->address[0], 4) << 32 | load(key->address[1], 4));
+        sip_word(&s, (uint64_t)load32(key->address[0]) << 32 | load32(key->address[1]));
     } else {
         for (unsigned i = 0; i < 2; i++) {
-            sip_word(&s, load(key->address[i], 8));
-            sip_word(&s, load(key->address[i] + 8, 8));
+            sip_word(&s, load64(key->address[i]));
+            sip_word(&s, load64(key->address[i] + 8));
         }
     }
     sip_word(&s, (uint64_t)key->tunnel << 32 | (uint32_t)key->port[0] << 16 | key->port[1]);
@@ -86,18 +93,30 @@ uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key)
     return (uint32_t)(hash ^ hash >> 32);
 }
 
+/* Which end is the smaller one? 0: the source. Loopback connections may have one address. */
+static unsigned key_order(int order, const struct segment *segment)
+{
+    if (order == 0)
+        return segment->source_port > segment->target_port;
+    return order > 0;
+}
+
 unsigned flow_key_of(const struct segment *segment, struct flow_key *key)
 {
-    size_t len = segment->source.family == 4 ? 4 : 16;
-    int order = memcmp(segment->source.bytes, segment->target.bytes, len);
-    if (order == 0)
-        order = segment->source_port <= segment->target_port ? -1 : 1;
-    unsigned source = order < 0 ? 0 : 1;
+    const uint8_t *from = segment->source.bytes, *to = segment->target.bytes;
+    unsigned source;
     memset(key, 0, sizeof *key);
-    memcpy(key->address[source], segment->source.bytes, len);
-    memcpy(key->address[source ^ 1], segment->target.bytes, len);
+    if (segment->source.family == 4) { /* constant sizes: this is done for each packet */
+        source = key_order(memcmp(from, to, 4), segment);
+        memcpy(key->address[source], from, 4);
+        memcpy(key->address[source ^ 1u], to, 4);
+    } else {
+        source = key_order(memcmp(from, to, 16), segment);
+        memcpy(key->address[source], from, 16);
+        memcpy(key->address[source ^ 1u], to, 16);
+    }
     key->port[source] = segment->source_port;
-    key->port[source ^ 1] = segment->target_port;
+    key->port[source ^ 1u] = segment->target_port;
     key->tunnel = segment->tunnel;
     key->family = segment->source.family;
     return source;
@@ -217,22 +236,23 @@ void flow_remove(struct flow_table *table, struct flow *flow)
 
 /* ---------------------------------------------------------------- eviction */
 
-/* The flow of a class that was silent longest. Lists are brought up to date lazily, so one that
- * was busy since it was listed gets a second chance. */
+/* The flow of a class that was silent longest, or nearly: lists are brought up to date lazily, so
+ * the first few are compared. Where the whole list is younger than that laziness, a first one that
+ * was busy since is moved on, so that it does not stand in the way for ever. */
 static struct flow *flow_victim(struct flow_table *table, enum flow_class class,
                                 const struct flow *keep)
 {
-    struct flow *flow = table->lists[class].oldest;
-    for (unsigned i = 0; i < SECOND_CHANCES && flow != NULL; i++) {
-        struct flow *next = flow->newer;
-        if (flow != keep && (flow->touched_ns <= flow->listed_ns || class == CLASS_HALF))
-            return flow;
-        if (flow != keep)
-            flow_relist(table, flow, class);
-        flow = next;
+    struct flow *first = table->lists[class].oldest, *victim = NULL;
+    struct flow *flow = first;
+    unsigned most = class == CLASS_HALF ? 2 : CANDIDATES;
+    for (unsigned i = 0; i < most && flow != NULL; i++, flow = flow->newer) {
+        if (flow != keep && (victim == NULL || flow->touched_ns < victim->touched_ns))
+            victim = flow;
     }
-    flow = table->lists[class].oldest;
-    return flow == keep && flow != NULL ? flow->newer : flow;
+    if (victim != NULL && victim != first &&
+        table->now_ns - first->listed_ns <= table->relist_ns[class])
+        flow_relist(table, first, class);
+    return victim;
 }
 
 static int flow_evict(struct flow_table *table, const struct flow *keep)

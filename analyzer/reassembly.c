@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define WINDOW_SLACK ((uint64_t)1 << 20)   /* beyond what the window allows: lost captures */
-#define WINDOW_UNKNOWN ((uint64_t)1 << 30) /* the largest that TCP has */
+#define WINDOW_UNKNOWN ((uint32_t)16 << 20) /* where its scale, or all of it, was not seen */
 #define ACK_AHEAD ((uint64_t)16 << 20)     /* unseen bytes that one acknowledgement may cover */
 #define START_BACK ((uint64_t)64 << 10)    /* an earlier first byte, before any was delivered */
 #define TS_LIFETIME_NS ((uint64_t)24 * 86400 * 1000000000)
@@ -64,6 +64,7 @@ static void number_begin(struct reassembly *r, struct half *half, uint32_t seq)
     half->phantom = 0;
     half->stray = (struct span){0, 0};
     half->fin_known = 0;
+    half->fin_doubted = 0;
     half->other_syn = 0;
     half->started = 1;
 }
@@ -119,10 +120,10 @@ static int number_syn(struct reassembly *r, struct half *half, const struct segm
         else if (half->syn_record.flags == record.flags) /* SYN and then SYN/ACK: no repetition */
             count_repeat(half, 0);
     }
-    if (!half->syn) {
+    if (!half->syn)
         half->syn_record = record;
+    if (!half->from_start) /* else it was answered before it was captured */
         rtt_arm(half, half->start, segment->time_ns);
-    }
     half->syn = half->from_start = 1;
     return 1;
 }
@@ -161,6 +162,8 @@ static void window_note(struct half *half, const struct segment *segment)
     } else {
         int scale = !half->syn ? SCALE_MAX : half->window_scale > 0 ? half->window_scale : 0;
         window <<= scale;
+        if (!half->syn && window > WINDOW_UNKNOWN)
+            window = WINDOW_UNKNOWN;
     }
     half->window_zero = window == 0;
     if (window > half->max_window)
@@ -194,6 +197,26 @@ static int timestamp_old(struct reassembly *r, struct half *half, const struct s
         half->ts_valid = 1;
     }
     return 0;
+}
+
+/* --- ends --- */
+
+/* Here the stream ends. */
+static void fin_know(struct reassembly *r, struct half *half, uint64_t fin,
+                     const struct stamp *stamp)
+{
+    half->fin_known = 1;
+    half->fin = fin;
+    half->fin_stamp = *stamp;
+    half->fin_arrived = r->packets;
+    half->fin_arrived_ns = r->now_ns;
+    if (half->acked > fin + 1)
+        half->acked = fin + 1;
+    half->stray = (struct span){0, 0};
+    for (struct held *held; (held = reassembly_held_find(&half->held, fin)) != NULL;) {
+        half->counters.ignored++; /* in doubt, else there was no end before them */
+        (void)reassembly_held_cut(&half->held, held, fin, reassembly_held_end(held), r->budget);
+    }
 }
 
 /* --- acknowledgements --- */
@@ -290,6 +313,9 @@ static int ack_take(struct reassembly *r, enum side side, const struct segment *
     stamp->ack = ack;
     stamp->ack_valid = 1;
     ack_rtt(peer, ack, segment->time_ns);
+    if (peer->fin_doubted > 0 && ack == peer->fin_doubted + 1 && !peer->fin_known &&
+        peer->end <= peer->fin_doubted)
+        fin_know(r, peer, peer->fin_doubted, &peer->fin_doubted_stamp);
     if (ack > peer->acked && (ack > peer->phantom || peer->end >= peer->phantom))
         ack_believe(r, peer, ack, stamp);
     return 0;
@@ -350,7 +376,7 @@ static void survey_held(struct reassembly *r, enum side side, const struct run *
         uint64_t from = held->at > at ? held->at : at;
         uint64_t to = reassembly_held_end(held) < run->end ? reassembly_held_end(held) : run->end;
         const uint8_t *bytes = reassembly_held_bytes(held) + (from - held->at);
-        survey->first |= from == run->at;
+        survey->first |= from == run->at && held->doubt == DOUBT_NONE;
         if (memcmp(bytes, run->bytes + (from - run->at), (size_t)(to - from)) != 0) {
             survey->conflict = 1;
             conflict_report(r, side, run, from, bytes, (size_t)(to - from),
@@ -361,7 +387,13 @@ static void survey_held(struct reassembly *r, enum side side, const struct run *
     }
 }
 
-/* A segment that begins below the highest byte seen: repeated, captured twice, or late? */
+static int payload_twice(const struct half *half, const struct segment *segment)
+{
+    return half->history != NULL && reassembly_history_has(half->history, segment);
+}
+
+/* Bytes that may have been seen before: do they agree? And a segment that begins below the highest
+ * byte seen: was it repeated, captured twice, or is it late? */
 static void payload_survey(struct reassembly *r, enum side side, const struct segment *segment,
                            const struct run *run)
 {
@@ -370,27 +402,29 @@ static void payload_survey(struct reassembly *r, enum side side, const struct se
     survey.first = run->at < half->next && !(run->at >= half->gap.from && run->at < half->gap.to);
     survey_delivered(r, side, run, &survey);
     survey_held(r, side, run, &survey);
+    if (run->at >= half->end)
+        return;
     if (!survey.first) {
         half->counters.out_of_order++;
         half->expired = 0; /* bytes do come late here */
     } else if (half->probe == 0 || half->probe != run->at) {
-        count_repeat(half, !survey.conflict && half->history != NULL &&
-                               reassembly_history_has(half->history, segment));
+        count_repeat(half, !survey.conflict && payload_twice(half, segment));
     }
 }
 
-/* A keep-alive repeats the last number that was acknowledged, with or without a byte of anything. */
+/* A keep-alive repeats the last number that was acknowledged, with or without a byte. */
 static int payload_keepalive(const struct reassembly *r, enum side side,
                              const struct segment *segment, uint64_t at)
 {
     const struct half *half = &r->half[side];
-    return segment->payload_wire == 1 && at + 1 == half->end &&
+    return segment->payload_wire == 1 && at + 1 == half->end && half->end == half->next &&
            !(segment->flags & (TCP_SYN | TCP_FIN)) &&
            (half->acked >= half->end || !r->half[side_peer(side)].seen);
 }
 
-static enum doubt payload_doubt(struct reassembly *r, enum side side, const struct segment *segment,
-                                uint64_t at, const struct stamp *stamp, int ack_bad)
+static enum doubt payload_doubt(struct reassembly *r, enum side side,
+                                const struct segment *segment, uint64_t at,
+                                const struct stamp *stamp, int ack_bad)
 {
     struct half *half = &r->half[side];
     int old = timestamp_old(r, half, segment, at);
@@ -404,7 +438,6 @@ static enum doubt payload_doubt(struct reassembly *r, enum side side, const stru
         }
         return DOUBT_WINDOW;
     }
-    half->stray_acks = 0;
     return ack_bad ? DOUBT_ACK : old ? DOUBT_TIME : DOUBT_NONE;
 }
 
@@ -440,7 +473,7 @@ static void payload_note(struct reassembly *r, enum side side, const struct segm
 static void payload_pass(struct reassembly *r, enum side side, struct run *run)
 {
     struct half *half = &r->half[side];
-    if (run->end <= half->next)
+    if (run->end <= half->next || run->end == run->at) /* all old, or all cut off (snaplen) */
         return;
     if (run->at < half->next) {
         run->bytes += half->next - run->at;
@@ -448,7 +481,8 @@ static void payload_pass(struct reassembly *r, enum side side, struct run *run)
     }
     const struct held *first = half->held.first;
     if (run->at == half->next && run->doubt == DOUBT_NONE &&
-        (first == NULL || first->at >= run->end) && !reassembly_order_blocked(r, side, run->stamp)) {
+        (first == NULL || first->at >= run->end) &&
+        !reassembly_order_blocked(r, side, run->stamp)) {
         if (first != NULL || half->acked > half->next)
             half->expired = 0; /* a hole is being filled: waiting was right */
         reassembly_order_deliver(r, side, run);
@@ -479,8 +513,11 @@ static void payload_take(struct reassembly *r, enum side side, const struct segm
                       .bytes = segment->payload,
                       .stamp = stamp,
                       .doubt = doubt};
-    if (payload_keepalive(r, side, segment, at))
+    if (payload_keepalive(r, side, segment, at)) {
+        if (payload_twice(half, segment))
+            count_repeat(half, 1);
         return;
+    }
     if (half->fin_known && at + segment->payload_wire > half->fin) {
         half->counters.ignored++; /* behind the end */
         if (at >= half->fin)
@@ -488,14 +525,12 @@ static void payload_take(struct reassembly *r, enum side side, const struct segm
         if (run.end > half->fin)
             run.end = half->fin;
     }
-    if (at < half->end)
+    if (at < half->end || half->held.count > 0)
         payload_survey(r, side, segment, &run);
     payload_remember(r, side, segment, stamp);
     payload_note(r, side, segment, &run);
     payload_pass(r, side, &run);
 }
-
-/* --- ends --- */
 
 static void fin_take(struct reassembly *r, enum side side, const struct segment *segment,
                      uint64_t at, const struct stamp *stamp)
@@ -506,8 +541,9 @@ static void fin_take(struct reassembly *r, enum side side, const struct segment 
         if (fin != half->fin)
             half->counters.ignored++;
         else if (segment->payload_wire == 0)
-            count_repeat(half, half->history != NULL &&
-                                   reassembly_history_has(half->history, segment));
+            count_repeat(half, payload_twice(half, segment));
+        if (fin == half->fin && stamp->ack_valid && stamp->ack < half->fin_stamp.ack)
+            half->fin_stamp = *stamp; /* sent earlier, captured later */
         if (segment->payload_wire == 0)
             payload_remember(r, side, segment, stamp);
         return;
@@ -518,13 +554,7 @@ static void fin_take(struct reassembly *r, enum side side, const struct segment 
     }
     if (segment->payload_wire == 0)
         payload_remember(r, side, segment, stamp);
-    half->fin_known = 1;
-    half->fin = fin;
-    half->fin_stamp = *stamp;
-    half->fin_arrived = r->packets;
-    half->fin_arrived_ns = r->now_ns;
-    if (half->acked > fin + 1)
-        half->acked = fin + 1;
+    fin_know(r, half, fin, stamp);
     rtt_arm(half, fin + 1, segment->time_ns);
 }
 
@@ -574,7 +604,7 @@ static void follow_payload(struct reassembly *r, enum side side, const struct se
     if (end <= at || payload_keepalive(r, side, segment, at))
         return;
     if (at > window_limit(r, side) && at != half->stray.to) {
-        half->stray.to = end; /* what goes on from there is believed */
+        half->stray = (struct span){at, end}; /* what goes on from there is believed */
         half->counters.ignored++;
         return;
     }
@@ -582,8 +612,7 @@ static void follow_payload(struct reassembly *r, enum side side, const struct se
         if (follow_late(half, at, end) > 0)
             half->counters.out_of_order++;
         else
-            count_repeat(half, half->history != NULL &&
-                                   reassembly_history_has(half->history, segment));
+            count_repeat(half, payload_twice(half, segment));
     } else {
         rtt_arm(half, end, segment->time_ns);
     }
@@ -625,8 +654,9 @@ void reassembly_stop(struct reassembly *r)
             struct held *held = reassembly_held_find(&half->held, at);
             if (held == NULL || held->at >= half->end)
                 break;
-            missing -= held->len;
-            at = reassembly_held_end(held);
+            uint64_t from = held->at > at ? held->at : at;
+            at = reassembly_held_end(held) < half->end ? reassembly_held_end(held) : half->end;
+            missing -= at - from;
         }
         half->counters.missing += missing;
         half->next = half->end;
@@ -672,8 +702,12 @@ static void segment_take(struct reassembly *r, enum side side, const struct segm
         hear(half, end);
     if (segment->payload_wire > 0)
         payload_take(r, side, segment, at, &stamp, doubt);
-    if ((segment->flags & TCP_FIN) && doubt == DOUBT_NONE)
+    if ((segment->flags & TCP_FIN) && doubt != DOUBT_NONE && half->acked != end + 1) {
+        half->fin_doubted = end;
+        half->fin_doubted_stamp = stamp;
+    } else if (segment->flags & TCP_FIN) {
         fin_take(r, side, segment, at, &stamp);
+    }
 }
 
 void reassembly_segment(struct reassembly *r, enum side side, const struct segment *segment)

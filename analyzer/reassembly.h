@@ -13,10 +13,10 @@
 struct reassembly;
 
 /*
- * Who wins where a segment overlaps one that still waits, and they differ (what was delivered always
- * stays): FIRST the held one, LAST the new one, BSD the held one unless the new one begins before
- * it, LINUX as BSD and also the new one where both begin together and it ends later, WINDOWS as BSD
- * (its TCP does the same; only its IP fragments differ).
+ * Who wins where a segment overlaps one that still waits, and they differ (what was delivered stays
+ * in any case): FIRST the held one, LAST the new one, BSD the held one unless the new one begins
+ * before it, LINUX as BSD and also the new one where both begin together and it ends later, WINDOWS
+ * as BSD (its TCP does the same; only its IP fragments differ).
  */
 enum overlap_policy { OVERLAP_BSD, OVERLAP_FIRST, OVERLAP_LAST, OVERLAP_LINUX, OVERLAP_WINDOWS };
 

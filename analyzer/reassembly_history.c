@@ -102,7 +102,7 @@ int reassembly_record_same(const struct packet_record *old, const struct packet_
 {
     /* Without an IP id (IPv6, or zero) only a copy that follows at once is surely the same packet:
      * nobody retransmits that fast. */
-    const uint64_t apart_ns = new->ip_id != 0 ? 1000000000 : 10000000;
+    const uint64_t apart_ns = new->ip_id != 0 ? 1000000000 : 200000;
     if (!old->used || old->seq != new->seq || old->len != new->len || old->ip_id != new->ip_id ||
         old->ack != new->ack || old->ts_value != new->ts_value || old->flags != new->flags)
         return 0;

@@ -272,33 +272,50 @@ static int order_expire(struct reassembly *r, enum side side)
 }
 
 /* NEITHER, or the side whose head can be delivered; of two the one captured first. */
-static enum side order_ready(const struct reassembly *r)
+static enum side order_ready(const struct reassembly *r, const struct stamp *head[2], int *deadlock)
 {
-    const struct stamp *head[2];
-    int blocked[2];
-    for (enum side side = CLIENT; side <= SERVER; side = (enum side)(side + 1)) {
+    int go[2], blocked[2];
+    for (int side = CLIENT; side <= SERVER; side++) {
         head[side] = order_head(&r->half[side]);
         blocked[side] =
-            head[side] != NULL && reassembly_order_blocked(r, side, head[side]);
+            head[side] != NULL && reassembly_order_blocked(r, (enum side)side, head[side]);
+        go[side] = head[side] != NULL && !blocked[side];
     }
-    int go[2] = {head[CLIENT] != NULL && !blocked[CLIENT], head[SERVER] != NULL && !blocked[SERVER]};
-    /* Each waits for the other: no capture of honest endpoints looks like that, so none is right. */
-    if (blocked[CLIENT] && blocked[SERVER])
-        go[CLIENT] = go[SERVER] = 1;
-    if (go[CLIENT] && go[SERVER])
+    *deadlock = blocked[CLIENT] && blocked[SERVER];
+    if (*deadlock || (go[CLIENT] && go[SERVER]))
         return head[CLIENT]->packet <= head[SERVER]->packet ? CLIENT : SERVER;
     return go[CLIENT] ? CLIENT : go[SERVER] ? SERVER : NEITHER;
 }
 
+static int order_head_over(const struct reassembly *r, const struct half *half)
+{
+    const struct held *first = half->held.first;
+    if (first != NULL && first->at == half->next)
+        return order_over(r, half, first->arrived, first->arrived_ns);
+    return order_over(r, half, half->fin_arrived, half->fin_arrived_ns);
+}
+
+/* Two heads that wait for each other: bytes known only from a retransmission, which acknowledges
+ * more than the first copy did, or a lie. The first copy may still come. Then the head captured
+ * first goes first. */
+static int order_step(struct reassembly *r, int patient)
+{
+    const struct stamp *head[2];
+    int deadlock;
+    enum side side = order_ready(r, head, &deadlock);
+    if (side == NEITHER)
+        return 0;
+    if (deadlock && patient &&
+        !(order_head_over(r, &r->half[CLIENT]) && order_head_over(r, &r->half[SERVER])))
+        return 0;
+    order_deliver_head(r, side);
+    return 1;
+}
+
 void reassembly_order_drain(struct reassembly *r)
 {
-    for (;;) {
-        enum side side = order_ready(r);
-        if (side != NEITHER)
-            order_deliver_head(r, side);
-        else if (!order_expire(r, CLIENT) && !order_expire(r, SERVER))
-            return;
-    }
+    while (order_step(r, 1) || order_expire(r, CLIENT) || order_expire(r, SERVER))
+        ;
 }
 
 /* --- limits and the end --- */
@@ -312,7 +329,7 @@ static void order_force(struct reassembly *r, enum side side)
     else if (order_hole(r, side_peer(side), &hole))
         order_settle(r, side_peer(side), &hole);
     else
-        order_deliver_head(r, side);
+        (void)order_step(r, 0);
     reassembly_order_drain(r);
 }
 
@@ -341,8 +358,11 @@ void reassembly_flush(struct reassembly *r, const struct mark *mark)
         reassembly_order_drain(r);
         int client = order_hole(r, CLIENT, &hole[CLIENT]);
         int server = order_hole(r, SERVER, &hole[SERVER]);
-        if (!client && !server)
-            break;
+        if (!client && !server) {
+            if (!order_step(r, 0))
+                break;
+            continue;
+        }
         enum side side = client ? CLIENT : SERVER;
         if (client && server && hole[SERVER].stamp->packet < hole[CLIENT].stamp->packet)
             side = SERVER;
@@ -382,8 +402,34 @@ static int order_place(struct reassembly *r, struct half *half, const struct run
     return status;
 }
 
-/* Clears the way for a run: held runs that yield to it are cut. Same bytes never yield, so that a
- * byte keeps the packet that brought it first. */
+/* The same bytes once more, [from, to) of a held run. Of two copies the one whose sender had
+ * acknowledged less was sent first: that one counts. And bytes that come in a segment which is
+ * beyond doubt are so too. */
+static void order_agree(struct reassembly *r, enum side side, struct held *held,
+                        const struct run *run, uint64_t from, uint64_t to)
+{
+    struct half *half = &r->half[side];
+    int certain = held->doubt != DOUBT_NONE && run->doubt == DOUBT_NONE;
+    int earlier = run->stamp->ack_valid &&
+                  (!held->stamp.ack_valid || run->stamp->ack < held->stamp.ack);
+    if (!certain && !(earlier && held->stamp.ack_valid))
+        return;
+    if (from > held->at)
+        held = reassembly_held_split(&half->held, held, from, r->budget);
+    if (held != NULL && to < reassembly_held_end(held) &&
+        reassembly_held_split(&half->held, held, to, r->budget) == NULL)
+        held = NULL;
+    if (held == NULL) {
+        reassembly_order_limit(r, side, LIMIT_MEMORY, run->stamp);
+        return;
+    }
+    if (certain)
+        held->doubt = DOUBT_NONE;
+    if (earlier)
+        held->stamp = *run->stamp;
+}
+
+/* Clears the way for a run: held runs that yield to it are cut. */
 static void order_contend(struct reassembly *r, enum side side, const struct run *run)
 {
     struct half *half = &r->half[side];
@@ -395,9 +441,10 @@ static void order_contend(struct reassembly *r, enum side side, const struct run
         uint64_t to = reassembly_held_end(held) < run->end ? reassembly_held_end(held) : run->end;
         int same = memcmp(reassembly_held_bytes(held) + (from - held->at),
                           run->bytes + (from - run->at), (size_t)(to - from)) == 0;
-        if ((!same || held->doubt != DOUBT_NONE) &&
-            reassembly_held_yields(held, r->options.policy, run->at, run->end, run->doubt) &&
-            reassembly_held_cut(&half->held, held, from, to, r->budget) != 0)
+        if (same)
+            order_agree(r, side, held, run, from, to);
+        else if (reassembly_held_yields(held, r->options.policy, run->at, run->end, run->doubt) &&
+                 reassembly_held_cut(&half->held, held, from, to, r->budget) != 0)
             reassembly_order_limit(r, side, LIMIT_MEMORY, run->stamp);
         at = to;
     }
@@ -416,7 +463,8 @@ static int order_trim(const struct half *half, struct run *run)
 }
 
 /* Nothing can be held: of a run that begins before all that is, the part up to there goes out now,
- * behind whatever has to be given up for it. */
+ * behind whatever has to be given up for it. (Two sides that wait for each other are no reason to
+ * wait here.) */
 static void order_push(struct reassembly *r, enum side side, const struct run *run)
 {
     struct half *half = &r->half[side];

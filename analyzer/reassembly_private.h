@@ -81,6 +81,9 @@ void reassembly_held_clear(struct held_tree *tree, struct budget *budget);
 /* Would a new segment [at, end) be preferred over a held run where they overlap and differ? */
 int reassembly_held_yields(const struct held *held, enum overlap_policy policy, uint64_t at,
                            uint64_t end, enum doubt doubt);
+/* Splits a run at a position inside it: the second one, or NULL: no memory, nothing changed. */
+struct held *reassembly_held_split(struct held_tree *tree, struct held *held, uint64_t at,
+                                   struct budget *budget);
 /* Takes [at, end) out of a held run: shortened, split or removed. 0; -1: what is behind `end` was
  * lost, there was no memory for a second run. */
 int reassembly_held_cut(struct held_tree *tree, struct held *held, uint64_t at, uint64_t end,
@@ -153,6 +156,8 @@ struct half {
     struct stamp fin_stamp;
     uint64_t fin_arrived;
     int64_t fin_arrived_ns;
+    uint64_t fin_doubted; /* position of one in doubt, until the peer acknowledges it; 0: none */
+    struct stamp fin_doubted_stamp;
 
     /* bytes that were on the wire but not in the capture (snaplen) end at `end` */
     struct stamp tail_stamp;

@@ -193,6 +193,24 @@ int reassembly_held_yields(const struct held *held, enum overlap_policy policy, 
     return at < held->at;
 }
 
+struct held *reassembly_held_split(struct held_tree *tree, struct held *held, uint64_t at,
+                                   struct budget *budget)
+{
+    uint32_t head = (uint32_t)(at - held->at);
+    struct held *tail =
+        reassembly_held_new(budget, reassembly_held_bytes(held) + head, held->len - head);
+    if (tail == NULL)
+        return NULL;
+    tail->at = at;
+    tail->arrived = held->arrived;
+    tail->arrived_ns = held->arrived_ns;
+    tail->stamp = held->stamp;
+    tail->doubt = held->doubt;
+    held->len = head;
+    reassembly_held_insert(tree, tail);
+    return tail;
+}
+
 int reassembly_held_cut(struct held_tree *tree, struct held *held, uint64_t at, uint64_t end,
                         struct budget *budget)
 {
@@ -214,19 +232,7 @@ int reassembly_held_cut(struct held_tree *tree, struct held *held, uint64_t at, 
         held->len = (uint32_t)(at - held->at);
         return 0;
     }
-    uint32_t head = (uint32_t)(end - held->at);
-    struct held *tail =
-        reassembly_held_new(budget, reassembly_held_bytes(held) + head, held->len - head);
-    if (tail != NULL) {
-        tail->at = end;
-        tail->arrived = held->arrived;
-        tail->arrived_ns = held->arrived_ns;
-        tail->stamp = held->stamp;
-        tail->doubt = held->doubt;
-    }
+    int status = reassembly_held_split(tree, held, end, budget) != NULL ? 0 : -1;
     held->len = (uint32_t)(at - held->at);
-    if (tail == NULL)
-        return -1;
-    reassembly_held_insert(tree, tail);
-    return 0;
+    return status;
 }

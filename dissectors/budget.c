@@ -43,7 +43,7 @@ static void budget_discharge(struct budget *budget, size_t size)
 
 static struct block *block_of(void *pointer)
 {
-    return (struct block *)((char *)pointer - sizeof(struct block));
+    return (struct block *)(void *)((char *)pointer - sizeof(struct block));
 }
 
 void *budget_alloc(struct budget *budget, size_t size)

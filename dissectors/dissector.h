@@ -92,8 +92,9 @@ struct dissector {
      * the dissector too: the gap it is told begins at its first unconsumed byte. consumed is
      * ignored; verdicts as in data. NULL: V_LOST. */
     struct result (*gap)(struct layer *, void *state, enum side, uint64_t offset, uint64_t len);
-    /* The side has ended in order (FIN) behind all its bytes. Unconsumed bytes are shown to
-     * `data` before and dropped after. May be NULL. */
+    /* The side has ended in order (FIN) behind all its bytes. Unconsumed bytes were shown to
+     * `data` before, can be peeked at here, and are dropped after. The mark of UINT64_MAX is that
+     * of the FIN. May be NULL. */
     void (*eof)(struct layer *, void *state, enum side);
     /* The flow or the layer ends; emits what is still owed and frees what state points to. Called
      * exactly once for each opened layer. May be NULL. */

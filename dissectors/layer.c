@@ -185,8 +185,10 @@ void layer_carry_gap(struct layer *layer, uint64_t key, enum side side, uint64_t
 void layer_carry_eof(struct layer *layer, uint64_t key, enum side side)
 {
     struct layer *child = find_carry(layer, key);
-    if (child != NULL)
-        layer_input_eof(child, layer_flip(child, layer_flip(layer, side)));
+    if (child == NULL)
+        return;
+    struct mark mark = newest_mark(layer);
+    layer_input_eof(child, layer_flip(child, layer_flip(layer, side)), &mark);
 }
 
 void layer_carry_close(struct layer *layer, uint64_t key)

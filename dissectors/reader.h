@@ -53,7 +53,7 @@ static inline uint8_t reader_u8(struct reader *r)
 static inline uint16_t reader_u16(struct reader *r)
 {
     const uint8_t *p;
-    return reader_take(r, 2, &p) ? (uint16_t)((uint16_t)(p[0] << 8) | p[1]) : 0;
+    return (uint16_t)(reader_take(r, 2, &p) ? p[0] << 8 | p[1] : 0);
 }
 
 static inline uint32_t reader_u24(struct reader *r)
@@ -79,7 +79,7 @@ static inline uint64_t reader_u64(struct reader *r)
 static inline uint16_t reader_u16le(struct reader *r)
 {
     const uint8_t *p;
-    return reader_take(r, 2, &p) ? (uint16_t)((uint16_t)(p[1] << 8) | p[0]) : 0;
+    return (uint16_t)(reader_take(r, 2, &p) ? p[1] << 8 | p[0] : 0);
 }
 
 static inline uint32_t reader_u32le(struct reader *r)

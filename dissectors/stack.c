@@ -519,11 +519,11 @@ static int step(struct layer *layer, enum side side)
     } else {
         if (in->ended && !in->eof_told) {
             in->eof_told = 1;
-            input_drop(in);
             layer->in_call = 1;
             if (layer->dissector->eof != NULL)
                 layer->dissector->eof(layer, layer->state, side);
             layer->in_call = 0;
+            input_drop(in);
             return 1;
         }
         return 0;
@@ -623,10 +623,15 @@ void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const st
         run(layer, side);
 }
 
-void layer_input_eof(struct layer *layer, enum side side)
+void layer_input_eof(struct layer *layer, enum side side, const struct mark *mark)
 {
     layer = layer_top(layer);
-    layer->in[side].ended = 1;
+    struct input *in = &layer->in[side];
+    in->ended = 1;
+    if (in->current_len == 0) { /* the end has a mark of its own: it acknowledges, too */
+        in->newest = (struct input_run){.offset = in->end, .mark = *mark, .exact = 1};
+        in->any = 1;
+    }
     run(layer, side);
 }
 
@@ -668,7 +673,7 @@ void stack_gap(struct stack *stack, enum side side, uint64_t len, const struct m
 void stack_eof(struct stack *stack, enum side side, const struct mark *mark)
 {
     stack->newest = *mark;
-    layer_input_eof(stack->root, side);
+    layer_input_eof(stack->root, side, mark);
 }
 
 int stack_done(const struct stack *stack)

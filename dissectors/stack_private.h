@@ -98,7 +98,7 @@ struct layer *layer_new(struct stack *stack, struct layer *parent, enum relation
 void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
                  const struct mark *mark, int exact);
 void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const struct mark *mark);
-void layer_input_eof(struct layer *layer, enum side side);
+void layer_input_eof(struct layer *layer, enum side side, const struct mark *mark);
 /* Chooses what a new layer begins with: a dissector by table, or probing. */
 void layer_begin(struct layer *layer, const struct handover *handover);
 /* Closes and frees a layer, what it carries and its successors. */

@@ -66,12 +66,11 @@ void ws_keys_add(struct ws_keys *k, const uint8_t key[4], uint64_t offset,
     k->last = value;
     k->count++;
     k->zero += value == 0;
-    if (k->count <= 8 || (value == 0 && k->zero <= 2)) { /* where it can be proven at the earliest */
-        if (k->zero < 2 || (value == 0 && k->zero == 2)) {
-            k->offset = offset;
-            k->packet = mark->packet;
-            k->time_ns = mark->time_ns;
-        }
+    /* The frame that proves it: the second zero, else the eighth key. */
+    if ((value == 0 && k->zero == 2) || (k->zero < 2 && k->count <= 8)) {
+        k->offset = offset;
+        k->packet = mark->packet;
+        k->time_ns = mark->time_ns;
     }
 }
 

@@ -69,22 +69,24 @@ struct ws_buffer {
 };
 
 struct ws_words { /* websocket_secret.c */
-    char head[24]; /* the first bytes of the word */
-    uint32_t len, hash;
-    uint32_t part; /* bytes since the last dot */
+    char head[24];       /* the first bytes of the word that reaches the end of what was fed */
+    uint8_t before[20];  /* what stood in front of it, the nearest byte first */
+    uint8_t tail[32];    /* the last bytes that were fed, the newest first */
+    uint8_t before_len, tail_len;
     uint8_t dots, part_kinds, classes;
-    uint8_t private_key, label, label_age;
-    const char *found; /* static: the first kind of secret seen in this message */
+    uint8_t cookie;      /* a named credential was seen in this message, */
+    uint8_t reflected;   /* ... a word that the peer had sent before, */
+    const char *found;   /* ... and this kind of secret (static) */
     uint32_t found_len;
-    uint8_t cookie; /* a named credential was seen in this message */
-    uint8_t reflected;
+    uint32_t len, hash;  /* of the word */
+    uint32_t part;       /* bytes since its last dot */
 };
 
 struct ws_message {
     uint8_t open;
     uint8_t opcode;
     uint8_t compressed;
-    uint8_t opaque;  /* not as sent: an extension that is not known, or RSV bits that mean nothing */
+    uint8_t opaque;  /* not as sent: an unknown extension, or RSV bits that mean nothing */
     uint8_t damaged; /* bytes of it were lost, it was begun before we looked */
     uint8_t unjudged; /* sent after the sender's own Close */
     uint8_t bad_text, too_long, too_many, short_of_memory;
@@ -164,12 +166,14 @@ struct ws_side {
     struct ws_queue *queue; /* NULL while there is nothing to tell */
     struct ws_pings *pings; /* sent by this side */
     struct ws_keys keys;
-    uint64_t partial;        /* bytes of a header that is not complete */
-    uint64_t partial_offset; /* ... and where it begins */
+    int partial;             /* bytes of a header that is not complete, 2: two or more, */
+    uint64_t partial_offset; /* ... where it begins, */
+    struct ws_header partial_start; /* ... and what two of them say */
     uint64_t feed_from, feed_len; /* wire bytes that are being decoded */
     uint64_t deflate_in, deflate_out; /* of whole compressed messages */
     uint64_t useless_offset;
-    uint64_t resync_from;
+    uint64_t resync_from;   /* behind the gap */
+    uint64_t resync_packet; /* of the byte in front of what is looked at */
     uint32_t reflected[WS_REFLECTED]; /* words that this side sent */
     uint8_t reflected_at;
     uint16_t headers;                  /* seen, up to WS_JUDGED_FRAMES */
@@ -178,6 +182,7 @@ struct ws_side {
     uint8_t judged;      /* it is a WebSocket, as far as can be known */
     uint8_t last_masked; /* mask bit of the newest frame, once there was one */
     uint8_t any_frame;
+    uint8_t any_bytes;
     uint8_t gap;        /* bytes of this side were lost */
     uint8_t hidden;     /* ... that may have been whole frames */
     uint8_t mid_message; /* a continuation may continue what was lost */
@@ -185,7 +190,6 @@ struct ws_side {
     uint8_t alien, told_truncated, told_resync, told_secret, told_mixed, context_secret,
         context_reflected;
     uint8_t ended;      /* eof was called */
-    uint8_t ended_first;
 };
 
 enum ws_pmd { WS_PMD_NONE, WS_PMD_AGREED, WS_PMD_GUESSED };
@@ -207,7 +211,7 @@ struct websocket {
     char *subprotocol; /* for the carried layer; or NULL */
     size_t subprotocol_len;
     enum side first_close; /* NEITHER */
-    int64_t active_ns;     /* when the newest frame was complete */
+    int64_t active_ns;     /* when the newest frame was complete, or the layer began */
 };
 
 /* --- websocket.c: findings --- */
@@ -260,7 +264,6 @@ void ws_message_payload(struct websocket *ws, enum side side, const uint8_t *dat
 void ws_message_lost(struct websocket *ws, enum side side, uint64_t len);
 /* The frame is complete: fills what the event says about the message. */
 void ws_message_frame_end(struct websocket *ws, enum side side, struct event_frame *event);
-void ws_message_drop(struct websocket *ws, enum side side);
 void ws_message_clear(struct websocket *ws, enum side side);
 void ws_message_close(struct websocket *ws, enum side side);
 

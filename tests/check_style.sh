@@ -25,7 +25,7 @@ complain "functions over 90 lines" "$(awk '
     /^\{/ {start = FNR}
     /^\}/ {if (start && FNR - start > 90) print FILENAME ":" start ": " FNR - start; start = 0}
     ' $code | grep -v '^tests/')"
-complain "TODO without a decision" "$(grep -nE 'TODO|FIXME|XXX' $code)"
+complain "TODO without a decision" "$(grep -nE '\b(TODO|FIXME|XXX)\b' $code)"
 }
 if command -v shellcheck >/dev/null 2>&1; then
     complain "shellcheck" "$(shellcheck -S warning tests/*.sh schema/*.sh 2>&1)"

@@ -131,6 +131,12 @@ void rig_handshake(struct rig *rig)
     PUT(rig, CLIENT, .seq = 0);
 }
 
+void rig_wait(struct rig *rig, int packets, int64_t seq, int64_t ack)
+{
+    while (packets-- > 0)
+        PUT(rig, CLIENT, .seq = seq, .ack = ack);
+}
+
 void rig_flush(struct rig *rig)
 {
     struct mark mark = {.packet = rig->packet, .time_ns = rig->now_ns};
@@ -140,7 +146,8 @@ void rig_flush(struct rig *rig)
 void rig_expect(struct rig *rig, const char *expected)
 {
     if (rig->used > 0)
-        rig->log[--rig->used] = '\0'; /* the last blank */
+        rig->used--; /* the last blank */
+    rig->log[rig->used] = '\0';
     ck_assert_str_eq(rig->log, expected);
     rig->used = 0;
     rig->log[0] = '\0';

@@ -46,6 +46,8 @@ void rig_start(struct rig *rig); /* after options were changed: a new reassembly
 void rig_end(struct rig *rig);   /* frees, checks that nothing is charged any more */
 void rig_put(struct rig *rig, enum side side, struct put put);
 void rig_handshake(struct rig *rig);
+/* Packets that mean nothing but that time goes by: the client repeats what it said. */
+void rig_wait(struct rig *rig, int packets, int64_t seq, int64_t ack);
 void rig_flush(struct rig *rig);
 /* Compares the log since the last call. */
 void rig_expect(struct rig *rig, const char *expected);

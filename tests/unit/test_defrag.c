@@ -243,7 +243,10 @@ START_TEST(overlap_ipv6)
     ck_assert_int_eq(add(6, 4, 80, 40, 0), 0);
     ck_assert_int_eq(add(6, 4, 160, 40, 0), 0);
     ck_assert_int_eq(add(6, 4, 0, 80, 1), 0);
-    ck_assert_uint_eq(defrag_count(defrag, DEFRAG_OVERLAPPED), 10);
+    ck_assert_int_eq(add(6, 5, 0, 80, 1), 0);
+    ck_assert_int_eq(add(6, 5, 40, 40, 1), 0); /* the end of the first */
+    ck_assert_int_eq(add(6, 5, 80, 40, 0), 0);
+    ck_assert_uint_eq(defrag_count(defrag, DEFRAG_OVERLAPPED), 12);
     ck_assert_uint_eq(defrag_count(defrag, DEFRAG_REASSEMBLED), 0);
     now_ns += 61 * SECOND_NS; /* forgotten */
     ck_assert_int_eq(add(6, 1, 0, 80, 1), 0);

@@ -1,0 +1,246 @@
+/*
+ * The wiring of the pipeline and the order in which it is taken down again.
+ */
+#include "run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "times.h"
+
+/* ---------------------------------------------------------------- a sink that counts */
+
+static int tally_write(void *arg, struct batch *batch)
+{
+    struct run_tally *tally = arg;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct event *event = &batch->events[i];
+        if (event->kind == EVENT_GAP) {
+            tally->gaps++;
+            tally->gap_bytes += event->u.gap.length;
+        } else if (event->kind == EVENT_FRAME) {
+            tally->frames++;
+            tally->messages += event->u.frame.message_opcode >= 0;
+        }
+    }
+    return 0;
+}
+
+static int tally_flush(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- beginning */
+
+static size_t as_size(uint64_t value)
+{
+    return value > SIZE_MAX ? SIZE_MAX : (size_t)value;
+}
+
+static void run_settings(struct run *run, const struct options *options)
+{
+    struct flow_options *flow = &run->flow_options;
+    flow_options_default(flow);
+    flow->verify_checksums = !options->checksums_off;
+    flow->reassembly.policy = (enum overlap_policy)options->overlap;
+    flow->dissect = (struct dissect_options){
+        .payload = as_size(options->payload),
+        .frames = options->detail != DETAIL_SESSIONS,
+        .message_limit = 64 << 20,
+        .frame_limit = 16 << 20,
+        .ratio_limit = 100,
+        .ping_timeout_ns = INT64_C(30) * 1000000000,
+        .hold_limit = 256 << 10,
+        .depth_limit = 16,
+    };
+}
+
+int run_open(struct run *run, const struct options *options, int live, const char *database,
+             struct error *error)
+{
+    *run = (struct run){.first_ns = INT64_MIN, .last_ns = INT64_MIN};
+    struct store_options store = {
+        .keep_secrets = options->keep_secrets > 0,
+        .all_flows = options->flows == FLOWS_ALL,
+        .live = live,
+        .sensor = options->sensor,
+    };
+    run_settings(run, options);
+    budget_init(&run->budget, as_size(options->memory), NULL);
+    run->store = store_open(database, &store, error);
+    return run->store != NULL ? 0 : -1;
+}
+
+int run_begin(struct run *run, const struct options *options, const struct store_source *source,
+              const struct sink *watcher, struct error *error)
+{
+    run->classifier = classifier_new(error);
+    if (run->classifier == NULL)
+        return -1;
+    run->decoder = decoder_new(&run->budget);
+    if (run->decoder == NULL)
+        return error_set(error, "out of memory");
+    decoder_verify_checksums(run->decoder, !options->checksums_off);
+    if (store_begin(run->store, source, error) != 0)
+        return -1;
+    struct sink sinks[3] = {store_sink(run->store), {&run->tally, tally_write, tally_flush}};
+    size_t sink_count = 2;
+    if (watcher != NULL)
+        sinks[sink_count++] = *watcher;
+    struct bus_options bus = {.live = source->live};
+    run->bus = bus_new(&bus, sinks, sink_count, error);
+    if (run->bus == NULL)
+        return -1;
+    run->flows = flow_table_new(&run->flow_options, run->bus, run->classifier, &run->budget);
+    return run->flows != NULL ? 0 : error_set(error, "out of memory");
+}
+
+/* ---------------------------------------------------------------- going on */
+
+void run_packet(struct run *run, const struct packet *packet)
+{
+    struct segment segment;
+    run->packets++;
+    if (run->first_ns == INT64_MIN || packet->time_ns < run->first_ns)
+        run->first_ns = packet->time_ns;
+    if (run->last_ns == INT64_MIN || packet->time_ns > run->last_ns)
+        run->last_ns = packet->time_ns;
+    if (decode_packet(run->decoder, packet, &segment))
+        flow_table_segment(run->flows, &segment);
+}
+
+void run_tick(struct run *run, int quiet)
+{
+    if (quiet)
+        flow_table_tick(run->flows, times_now());
+    bus_tick(run->bus);
+}
+
+int run_failed(struct run *run)
+{
+    return bus_failed(run->bus);
+}
+
+/* ---------------------------------------------------------------- counters */
+
+static struct run_counter *counter_find(const struct run *run, const char *name)
+{
+    for (size_t i = 0; i < run->counter_count; i++) {
+        if (strcmp(run->counters[i].name, name) == 0)
+            return &run->counters[i];
+    }
+    return NULL;
+}
+
+static void counter_set(void *arg, const char *name, uint64_t value)
+{
+    struct run *run = arg;
+    struct run_counter *counter = counter_find(run, name);
+    if (counter == NULL) {
+        if (run->counter_count == run->counter_room) {
+            size_t room = run->counter_room + 64;
+            struct run_counter *grown = realloc(run->counters, room * sizeof *grown);
+            if (grown == NULL)
+                return;
+            run->counters = grown;
+            run->counter_room = room;
+        }
+        counter = &run->counters[run->counter_count++];
+        (void)snprintf(counter->name, sizeof counter->name, "%s", name);
+    }
+    counter->value = value;
+}
+
+void run_count(struct run *run, const char *name, uint64_t value)
+{
+    if (value > 0)
+        counter_set(run, name, value);
+}
+
+uint64_t run_counted(const struct run *run, const char *name)
+{
+    const struct run_counter *counter = counter_find(run, name);
+    return counter != NULL ? counter->value : 0;
+}
+
+void run_report(struct run *run)
+{
+    struct bus_stats stats = {0};
+    decoder_counters(run->decoder, counter_set, run);
+    flow_table_counters(run->flows, counter_set, run);
+    bus_get_stats(run->bus, &stats);
+    run_count(run, "bus.payloads-shed", stats.payloads_shed);
+    run_count(run, "bus.frames-shed", stats.frames_shed);
+    run_count(run, "memory.denied", run->budget.denied);
+    run_count(run, "memory.peak", run->budget.peak);
+    for (size_t i = 0; i < run->counter_count; i++) {
+        struct event event = {
+            .kind = EVENT_COUNTER,
+            .sender = NEITHER,
+            .time_ns = run->last_ns != INT64_MIN ? run->last_ns : 0,
+            .u.counter = {text_of(run->counters[i].name), run->counters[i].value},
+        };
+        bus_emit(run->bus, &event);
+    }
+}
+
+/* ---------------------------------------------------------------- the end */
+
+static int run_close_bus(struct run *run, struct error *error)
+{
+    int result = bus_close(run->bus);
+    run->bus = NULL;
+    if (result == 0)
+        return 0;
+    const char *reason = store_error(run->store);
+    return error_set(error, "%s", reason != NULL && reason[0] != '\0' ? reason : "storing failed");
+}
+
+int run_finish(struct run *run, const struct capture_info *info, const struct store_file *files,
+               size_t file_count, int complete, struct error *error)
+{
+    if (complete)
+        flow_table_finish(run->flows);
+    run_report(run);
+    flow_table_free(run->flows);
+    run->flows = NULL;
+    if (run_close_bus(run, error) != 0)
+        return -1;
+    if (!complete)
+        return 0;
+    for (size_t i = 0; i < file_count; i++) {
+        if (store_add_file(run->store, &files[i], error) != 0)
+            return -1;
+    }
+    return store_finish(run->store, info, run->first_ns, run->last_ns, &run->summary, error);
+}
+
+void run_release(struct run *run)
+{
+    flow_table_free(run->flows);
+    if (run->bus != NULL)
+        (void)bus_close(run->bus);
+    if (run->store != NULL)
+        store_close(run->store);
+    if (run->decoder != NULL)
+        decoder_free(run->decoder);
+    if (run->classifier != NULL)
+        classifier_free(run->classifier);
+    free(run->counters);
+    *run = (struct run){0};
+}
+
+void run_options_text(const struct options *options, struct buffer *text)
+{
+    buffer_format(text, "detail=%s flows=%s payload=%" PRIu64 " memory=%" PRIu64 " overlap=%s",
+                  detail_choices[options->detail], flows_choices[options->flows], options->payload,
+                  options->memory, overlap_choices[options->overlap]);
+    buffer_format(text, " checksums=%s", checksum_choices[options->checksums_off]);
+    if (options->count > 0)
+        buffer_format(text, " count=%" PRIu64, options->count);
+    if (options->keep_secrets)
+        buffer_word(text, " keep-secrets");
+}

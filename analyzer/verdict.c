@@ -1,0 +1,282 @@
+/*
+ * Sentences are put together from clauses: what was answered and when, why, what was spoken, and
+ * how it ended.
+ */
+#include "verdict.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#include "times.h"
+
+enum { QUOTE_MOST = 80 };
+
+static const int64_t second_ns = 1000000000;
+
+static void quote(struct buffer *out, struct text text)
+{
+    struct text shown = text;
+    if (shown.len > QUOTE_MOST)
+        shown.len = QUOTE_MOST;
+    if (shown.len > 0)
+        buffer_safe(out, shown, SAFE_ASCII);
+    if (shown.len < text.len)
+        buffer_word(out, "...");
+}
+
+static void duration(struct buffer *out, int64_t ns)
+{
+    char text[TIMES_SIZE];
+    buffer_word(out, times_duration(ns, text));
+}
+
+static const char *side_word(enum side side)
+{
+    return side == CLIENT ? "the client" : side == SERVER ? "the server" : "one side";
+}
+
+/* " 12 ms after the request" */
+static void wait(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->wait_ns < 0)
+        return;
+    buffer_word(out, " ");
+    duration(out, verdict->wait_ns);
+    buffer_word(out, " after the request");
+}
+
+/* The reason phrase says no more than the status does; where there is none, it is all there is. */
+static void status(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->status > 0)
+        buffer_format(out, "%d", verdict->status);
+    else
+        quote(out, verdict->reason);
+}
+
+/* ---------------------------------------------------------------- why */
+
+static struct text origin_host(struct text origin)
+{
+    for (size_t i = 0; i + 2 < origin.len; i++) {
+        if (memcmp(origin.data + i, "://", 3) == 0)
+            return (struct text){origin.data + i + 3, origin.len - i - 3};
+    }
+    return origin;
+}
+
+static void cause_origin(struct buffer *out, const struct verdict *verdict)
+{
+    struct text host = origin_host(verdict->origin);
+    if (verdict->origin.len == 0) {
+        buffer_word(out, "; the origin was not accepted");
+        return;
+    }
+    buffer_word(out, "; the Origin ");
+    quote(out, verdict->origin);
+    int same = host.len == verdict->host.len && verdict->host.len > 0 &&
+               strncasecmp(host.data, verdict->host.data, host.len) == 0;
+    buffer_word(out, verdict->host.len > 0 && !same ? " differs from the Host"
+                                                    : " was not accepted");
+}
+
+static void cause(struct buffer *out, const struct verdict *verdict)
+{
+    static const char *const words[] = {
+        [CAUSE_NONE] = "",
+        [CAUSE_ORIGIN] = "",
+        [CAUSE_AUTH] = "; credentials are missing or were not accepted",
+        [CAUSE_REDIRECT] = "; it redirects elsewhere",
+        [CAUSE_ROUTE] = "; nothing there takes this request",
+        [CAUSE_VERSION] = "; the version asked for is not supported",
+        [CAUSE_STRIPPED_HEADER] = "; something between client and server removed Upgrade",
+        [CAUSE_BAD_REQUEST] = "; the request was found to be malformed",
+        [CAUSE_UPSTREAM] = "; what is behind the server failed",
+        [CAUSE_TIMEOUT] = "; waiting took too long",
+        [CAUSE_UNKNOWN] = "",
+    };
+    if (verdict->cause == CAUSE_ORIGIN) {
+        cause_origin(out, verdict);
+    } else if (verdict->cause == CAUSE_REDIRECT && verdict->location.len > 0) {
+        buffer_word(out, "; it redirects to ");
+        quote(out, verdict->location);
+    } else if (verdict->cause == CAUSE_ROUTE && verdict->path.len > 0) {
+        buffer_word(out, "; nothing at ");
+        quote(out, verdict->path);
+        buffer_word(out, " takes this request");
+    } else if ((size_t)verdict->cause < sizeof words / sizeof words[0]) {
+        buffer_word(out, words[verdict->cause]);
+    }
+}
+
+/* ---------------------------------------------------------------- how it ended */
+
+static void close_codes(struct buffer *out, const struct verdict *verdict)
+{
+    enum side first = verdict->end_side == SERVER ? SERVER : CLIENT;
+    int32_t code = verdict->close_code[first], other = verdict->close_code[side_peer(first)];
+    if (code < 0 && verdict->end_side == NEITHER)
+        code = other;
+    if (code == 1005 || code < 0)
+        buffer_word(out, " without a code");
+    else
+        buffer_format(out, " with %" PRId32, code);
+    if (verdict->end == SESSION_END_CLOSE && other >= 0 && code >= 0 && other != code &&
+        other != 1005)
+        buffer_format(out, ", answered with %" PRId32, other);
+}
+
+static void end_close(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->end_side == NEITHER)
+        buffer_word(out, ", closed");
+    else
+        buffer_format(out, ", closed by %s", side_word(verdict->end_side));
+    if (verdict->websocket)
+        close_codes(out, verdict);
+    if (verdict->end == SESSION_END_CLOSE_UNANSWERED)
+        buffer_word(out, ", which was not answered");
+}
+
+/* FIN or RST where no Close was seen. */
+static void end_connection(struct buffer *out, const struct verdict *verdict)
+{
+    const char *verb = verdict->end == SESSION_END_RST ? "reset" : "ended";
+    int silent = verdict->idle_ns >= second_ns;
+    if (silent) {
+        buffer_word(out, "; after ");
+        duration(out, verdict->idle_ns);
+        buffer_word(out, " of silence");
+    } else {
+        buffer_word(out, ";");
+    }
+    if (verdict->end_side == NEITHER)
+        buffer_format(out, " the connection was %s", verb);
+    else
+        buffer_format(out, " %s %s the connection", side_word(verdict->end_side), verb);
+    if (verdict->websocket && verdict->close_code[CLIENT] < 0 && verdict->close_code[SERVER] < 0)
+        buffer_word(out, " without a close frame");
+}
+
+static void end(struct buffer *out, const struct verdict *verdict)
+{
+    if (!verdict->ended) {
+        buffer_word(out, "; still open");
+        return;
+    }
+    switch (verdict->end) {
+    case SESSION_END_CLOSE:
+    case SESSION_END_CLOSE_UNANSWERED:
+        end_close(out, verdict);
+        break;
+    case SESSION_END_FIN:
+    case SESSION_END_RST:
+        end_connection(out, verdict);
+        break;
+    case SESSION_END_IDLE:
+        buffer_word(out, "; given up after ");
+        duration(out, verdict->idle_ns);
+        buffer_word(out, " of silence");
+        break;
+    case SESSION_END_EVICTED:
+        buffer_word(out, "; no longer followed, a limit was reached");
+        break;
+    case SESSION_END_CAPTURE:
+        buffer_word(out, "; still open when the capture ended");
+        break;
+    }
+}
+
+/* ---------------------------------------------------------------- what happened */
+
+static void spoken(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->websocket)
+        buffer_format(out, ", %" PRIu64 " message%s", verdict->messages,
+                      verdict->messages == 1 ? "" : "s");
+    if (verdict->ended && verdict->duration_ns >= 0) {
+        buffer_word(out, verdict->websocket ? " in " : " for ");
+        duration(out, verdict->duration_ns);
+    }
+    end(out, verdict);
+    if (verdict->frames_lost > 0)
+        buffer_format(out, " (%" PRIu64 " frames were too many to be stored)",
+                      verdict->frames_lost);
+}
+
+static void switched(struct buffer *out, const struct verdict *verdict)
+{
+    struct text what = verdict->accepted.len > 0 ? verdict->accepted : verdict->offered;
+    int unsolicited = verdict->outcome == OUTCOME_UNSOLICITED;
+    buffer_word(out, unsolicited ? "unsolicited: the server switched" : "switched");
+    if (verdict->mechanism == MECHANISM_CONNECT) {
+        buffer_word(out, " to a tunnel");
+    } else if (what.len > 0) {
+        buffer_word(out, " to ");
+        quote(out, what);
+    }
+    if (unsolicited)
+        buffer_word(out, " though nobody had asked for it");
+    spoken(out, verdict);
+}
+
+static void unanswered(struct buffer *out, const struct verdict *verdict)
+{
+    static const char *const words[] = {
+        [SESSION_END_CLOSE] = "; the connection was closed",
+        [SESSION_END_CLOSE_UNANSWERED] = "; the connection was closed",
+        [SESSION_END_FIN] = " ended the connection",
+        [SESSION_END_RST] = " reset the connection",
+        [SESSION_END_IDLE] = "; nothing more came",
+        [SESSION_END_EVICTED] = "; no longer followed, a limit was reached",
+        [SESSION_END_CAPTURE] = "; the capture ended before an answer",
+    };
+    buffer_word(out, "unanswered");
+    if (!verdict->ended) {
+        buffer_word(out, " so far");
+        return;
+    }
+    if (verdict->end == SESSION_END_FIN || verdict->end == SESSION_END_RST)
+        buffer_format(out, "; %s", side_word(verdict->end_side));
+    buffer_word(out, words[verdict->end]);
+    if (verdict->duration_ns >= 0) {
+        buffer_word(out, verdict->end == SESSION_END_IDLE ? " for " : " ");
+        duration(out, verdict->duration_ns);
+        buffer_word(out, verdict->end == SESSION_END_IDLE ? "" : " after the request");
+    }
+    cause(out, verdict);
+}
+
+static void answered(struct buffer *out, const struct verdict *verdict, const char *word)
+{
+    buffer_word(out, word);
+    if (verdict->status > 0 || verdict->reason.len > 0) {
+        buffer_word(out, ": ");
+        status(out, verdict);
+        buffer_word(out, " from the server");
+    } else {
+        buffer_word(out, " by the server");
+    }
+    wait(out, verdict);
+    cause(out, verdict);
+}
+
+void verdict_write(const struct verdict *verdict, struct buffer *out)
+{
+    switch (verdict->outcome) {
+    case OUTCOME_UNANSWERED:
+        unanswered(out, verdict);
+        break;
+    case OUTCOME_REFUSED:
+        answered(out, verdict, "refused");
+        break;
+    case OUTCOME_IGNORED:
+        answered(out, verdict, "ignored");
+        break;
+    case OUTCOME_SWITCHED:
+    case OUTCOME_UNSOLICITED:
+        switched(out, verdict);
+        break;
+    }
+}
