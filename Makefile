@@ -1,6 +1,8 @@
 # switchtap. `make demo` and `make check` install what is missing, build, and run.
 
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
 BUILD    ?= build
 PROGRAM  ?= switchtap
 VERSION  := 0.1.0

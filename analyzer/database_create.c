@@ -379,20 +379,21 @@ int database_writer_open(struct database_writer *writer, const char *path, int l
             result = database_explain(writer->db, code, path, error);
     }
     if (result != 0) {
-        if (writer->created && locked) /* and so nobody else has begun to use it */
-            (void)unlink(path);
-        database_writer_close(writer);
+        /* A file of ours that is locked by us: nobody else has begun to use it. */
+        database_writer_close(writer, writer->created && locked ? path : NULL);
     }
     return result;
 }
 
-void database_writer_close(struct database_writer *writer)
+void database_writer_close(struct database_writer *writer, const char *remove)
 {
     if (writer->db != NULL) {
         (void)sqlite3_busy_timeout(writer->db, 0);
         (void)sqlite3_exec(writer->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
         (void)sqlite3_close_v2(writer->db);
     }
+    if (remove != NULL)
+        (void)unlink(remove);
     if (writer->lock_fd >= 0)
         (void)close(writer->lock_fd);
     *writer = (struct database_writer){.lock_fd = -1};

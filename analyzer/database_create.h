@@ -29,8 +29,9 @@ int database_writer_open(struct database_writer *writer, const char *path, int l
 /* Makes the frame indexes that are missing. A SQLite result. */
 int database_writer_index(struct database_writer *writer);
 
-/* Leaves one plain file behind where no reader is in the way. */
-void database_writer_close(struct database_writer *writer);
+/* Leaves one plain file behind where no reader is in the way. remove: the path of a file that is to
+ * go, or NULL. */
+void database_writer_close(struct database_writer *writer, const char *remove);
 
 /* What a failed SQLite call means for a person, with what to do. Returns -1. */
 int database_explain(sqlite3 *db, int result, const char *path, struct error *error);

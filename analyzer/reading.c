@@ -240,10 +240,11 @@ static int finish(struct reading *reading, int fingerprinted, struct error *erro
     run_count(run, "capture.kernel-dropped", reading->info.kernel_dropped);
     run_count(run, "capture.interface-dropped", reading->info.interface_dropped);
     /* What came through a pipe cannot be read again: it is kept, also where it was interrupted. */
-    reading->complete = !(reading->interrupted && fingerprinted);
-    int result = run_finish(run, &reading->info, files, count, reading->complete, error);
+    int complete = !(reading->interrupted && fingerprinted);
+    int result = run_finish(run, &reading->info, files, count, complete, error);
     free(files);
-    if (result == 0 && !reading->complete) {
+    reading->complete = result == 0 && complete;
+    if (result == 0 && !complete) {
         complain("interrupted: the capture is unfinished and will be read again next time");
         reading->status = STATUS_FAILED;
     }

@@ -44,9 +44,10 @@ void signals_catch(void)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         (void)sigaddset(&action.sa_mask, numbers[i]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        /* nohup and shells that ignore an interrupt in the background mean it */
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            (void)sigaction(numbers[i], &action, NULL);
+        /* nohup means it; an interrupt is ignored by every shell script's background jobs */
+        if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+            continue;
+        (void)sigaction(numbers[i], &action, NULL);
     }
 }
 

@@ -76,7 +76,7 @@ struct store_flow *store_flow_add(struct store *store, const struct event *event
     return flow;
 }
 
-static void free_findings(struct store_finding *finding)
+void store_findings_free(struct store_finding *finding)
 {
     while (finding != NULL) {
         struct store_finding *next = finding->next;
@@ -102,7 +102,7 @@ static void flow_free(struct store_flow *flow)
         store_session_free(flow->sessions);
         flow->sessions = next;
     }
-    free_findings(flow->findings);
+    store_findings_free(flow->findings);
     free(flow->layers);
     free(flow);
 }
@@ -306,7 +306,7 @@ void store_session_free(struct store_session *session)
                             &session->verdict.location};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         (void)store_session_text(texts[i], TEXT_NONE);
-    free_findings(session->findings);
+    store_findings_free(session->findings);
     free(session->frames);
     free(session);
 }

@@ -26,7 +26,7 @@ enum statement {
     UPDATE_VERDICT,
     END_SESSIONS_OF_FLOW,
     FIND_SESSION,
-    ADD_FRAMES_LOST,
+    SET_FRAMES_LOST,
     INSERT_HEADER,
     INSERT_WEBSOCKET,
     UPDATE_WEBSOCKET,
@@ -125,6 +125,8 @@ struct store_flow {
     struct store_finding *findings; /* without a session */
 };
 
+enum { STORE_SCRATCHES = 6 };
+
 struct store {
     char *path;
     struct store_options options;
@@ -143,7 +145,8 @@ struct store {
     struct store_flow **buckets;
     size_t bucket_count, flow_count;
     struct store_flow *last; /* the one the last event was about */
-    struct buffer scratch[3]; /* redacted texts, until their statement has run */
+    struct store_finding *findings; /* of the capture itself */
+    struct buffer scratch[STORE_SCRATCHES]; /* redacted texts, until their statement has run */
 };
 
 /* ---- store.c ---- */
@@ -197,6 +200,8 @@ void store_session_free(struct store_session *session);
 /* Replaces a text of the session's verdict by a copy, cut. */
 int store_session_text(struct text *text, struct text value);
 
+void store_findings_free(struct store_finding *findings);
+
 /* Notes the row of a frame. 0; -1: out of memory. */
 int store_session_frame(struct store_session *session, uint64_t serial, int64_t row, int control);
 int64_t store_session_frame_row(const struct store_session *session, uint64_t serial);
@@ -208,6 +213,9 @@ int store_event(struct store *store, struct event *event);
 
 /* Gives the flow and its layers their rows, with what was kept about it. 0 or -1. */
 int store_publish(struct store *store, struct store_flow *flow, const struct event *close);
+
+/* Shed frames of a session, as told by a counter or found by the queue: two ways to say the same. */
+int store_frames_shed(struct store *store, struct store_session *session);
 
 /* The row of a session: 0 where there is none. */
 int64_t store_session_row(struct store *store, struct store_flow *flow, uint32_t serial);

@@ -192,7 +192,7 @@ static void end(struct buffer *out, const struct verdict *verdict)
 
 static void spoken(struct buffer *out, const struct verdict *verdict)
 {
-    if (verdict->websocket)
+    if (verdict->websocket && (verdict->ended || verdict->messages > 0))
         buffer_format(out, ", %" PRIu64 " message%s", verdict->messages,
                       verdict->messages == 1 ? "" : "s");
     if (verdict->ended && verdict->duration_ns >= 0) {

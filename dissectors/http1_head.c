@@ -521,13 +521,12 @@ size_t http1_head_feed(struct http1_head *head, struct layer *layer, const struc
     return at;
 }
 
-static struct text text_of(const char *bytes, uint32_t at, uint32_t len, size_t stored)
+struct text http1_head_text(const struct http1_head *head, const char *base, uint32_t at,
+                            uint32_t len)
 {
-    if (at > stored)
-        at = len = 0;
-    if (len > stored - at)
-        len = (uint32_t)(stored - at);
-    return (struct text){bytes + at, len};
+    if (base == NULL || (size_t)at + len > head->stored)
+        return TEXT_NONE;
+    return (struct text){base + at, len};
 }
 
 int http1_head_copy(const struct http1_head *head, const char *base, struct budget *budget,
@@ -561,10 +560,10 @@ int http1_head_copy(const struct http1_head *head, const char *base, struct budg
         .flags = head->flags, .flaw_offset = head->flaw_offset,
     };
     if (head->response) {
-        out->reason = text_of(bytes, head->reason_at, head->reason_len, head->stored);
+        out->reason = http1_head_text(head, bytes, head->reason_at, head->reason_len);
     } else {
-        out->method = text_of(bytes, 0, head->method_len, head->stored);
-        out->target = text_of(bytes, head->target_at, head->target_len, head->stored);
+        out->method = http1_head_text(head, bytes, 0, head->method_len);
+        out->target = http1_head_text(head, bytes, head->target_at, head->target_len);
     }
     return 0;
 }

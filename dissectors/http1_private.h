@@ -70,6 +70,10 @@ void http1_head_release(struct http1_head *head, struct budget *budget);
 size_t http1_head_feed(struct http1_head *head, struct layer *layer, const struct slice *slice,
                        int *done, const char **base);
 
+/* A part of a complete head, or TEXT_NONE where a limit cut it off. */
+struct text http1_head_text(const struct http1_head *head, const char *base, uint32_t at,
+                            uint32_t len);
+
 /* Copies a complete head. *block is from the budget and owned by the caller. 0, -1: no memory. */
 int http1_head_copy(const struct http1_head *head, const char *base, struct budget *budget,
                     struct http_head *out, void **block);
@@ -83,10 +87,11 @@ struct http1_attempt { /* to switch: one request and what became of it */
     void *block;     /* owns what request points to */
     uint64_t packet; /* that completed the request */
     int64_t time_ns;
+    uint64_t root_end; /* the last byte of the request, in the client's root stream */
     int candidate;   /* no Upgrade: a session only where the answer is a raw stream of Docker's */
     int fast_start;  /* Derp-Fast-Start: the server switches without an answer */
     int lost;        /* the answer may be in a gap */
-    int early;       /* payload came before the answer to a CONNECT that was refused */
+    int early;       /* payload came before the refusal of a CONNECT; not told yet what followed */
     int told;        /* what followed the refusal was reported */
     int granted;     /* by an answer that came before the request's body was complete */
     struct upgrade_verdict verdict;
@@ -192,13 +197,46 @@ struct http1 {
     int responses;      /* the head of an answer was complete */
     int client_waiting; /* held bytes that the client's side may go on with */
     int server_lost;    /* answers were lost in a gap */
-    int unresolved_told;
+
     int early_told;     /* server bytes in front of a status line were reported */
+    int early_answer;   /* an answer came before any request: 1, told where one follows */
+    uint64_t early_offset, early_packet;
+    int64_t early_time_ns;
     struct http1_attempt *attempt;     /* waits for its answer */
     struct http1_attempt *past;        /* was refused; what follows is watched */
     struct http1_attempt *unsolicited; /* a 101 that nobody asked for: does it switch? */
     char memo[HTTP1_MEMO]; /* method, target and Host of the newest request */
     uint16_t memo_method, memo_target, memo_host; /* lengths */
 };
+
+/* One state's work on the bytes of a side that are not consumed; len > 0. */
+struct result http1_step(struct http1 *http, enum side side, const struct slice *slice);
+
+/* A gap or rubbish: what follows is looked through for the next message. */
+struct result http1_lose_place(struct http1 *http, enum side side);
+
+/* --- what complete heads mean (http1_exchange.c) --- */
+
+/* Flags of the oldest outstanding request, -1: none. */
+int http1_queue_front(const struct http1 *http);
+void http1_queue_unknown(struct http1 *http);
+
+/* The head of http->side[..].head is complete, its bytes begin at base. */
+enum verdict http1_request_done(struct http1 *http, const char *base);
+enum verdict http1_response_done(struct http1 *http, const char *base, const struct slice *slice,
+                                 size_t consumed);
+
+/* Bytes of a server that switches without an answer. */
+struct result http1_fast_start(struct http1 *http, const struct slice *slice);
+
+/* A 101 that nobody asked for, or an attempt whose answer is lost: what do the next bytes of a
+ * side say? 1: *result is the answer to the engine; 0: go on as HTTP. */
+int http1_decide_unsolicited(struct http1 *http, enum side side, const struct slice *slice,
+                             struct result *result);
+int http1_resolve(struct http1 *http, enum side side, const struct slice *slice,
+                  struct result *result);
+
+/* The server has ended, or all has: what still waits for an answer gets none. */
+void http1_answers_end(struct http1 *http);
 
 #endif

@@ -62,6 +62,7 @@ struct http1_attempt *http1_attempt_new(struct http1 *http, const struct http1_h
     attempt->fast_start = http_text_is(http_field_value(&attempt->request, "Derp-Fast-Start"), "1");
     struct mark mark = layer_mark(http->layer, CLIENT, attempt->request.end - 1);
     attempt->packet = mark.packet;
+    attempt->root_end = mark.root_offset;
     attempt->time_ns = mark.time_ns;
     return attempt;
 }
@@ -175,7 +176,7 @@ void http1_attempt_open(struct http1 *http, struct http1_attempt *attempt)
     budget_free(layer_budget(http->layer), owned);
     emit_headers(http, attempt->session, request, attempt->packet, attempt->time_ns);
     struct http1_reporter reporter = {.layer = http->layer, .session = attempt->session};
-    if (request->offset + 1 < layer_offset(http->layer, CLIENT)) { /* the marks may be gone */
+    if (request->offset < layer_offset(http->layer, CLIENT)) { /* the marks may be gone */
         reporter.packet = attempt->packet;
         reporter.time_ns = attempt->time_ns;
     }
