@@ -391,49 +391,47 @@ static void work_wait_update(struct flow_table *table, struct flow_work *work)
 
 /* ---------------------------------------------------------------- segments */
 
-/* The reassembly ends, its numbers are kept. */
+/* The reassembly ends, its numbers are kept. What it still waited for may yet come. */
 static void work_stop(struct flow_table *table, struct flow_work *work)
 {
     if (work->reassembly == NULL)
         return;
     struct flow *flow = work->flow;
     work_wait_remove(table, work);
+    struct reassembly_side before[2], after;
+    for (int side = CLIENT; side <= SERVER; side++)
+        reassembly_get(work->reassembly, (enum side)side, &before[side]);
+    reassembly_stop(work->reassembly);
     for (unsigned dir = 0; dir < 2; dir++) {
         struct flow_dir *d = &flow->dir[dir];
-        struct reassembly_side got;
-        reassembly_get(work->reassembly, flow_side(flow, dir), &got);
-        d->missing += got.missing;
-        d->retransmits += got.retransmits;
-        if (got.rtt_ns >= 0 && (d->rtt_ns < 0 || got.rtt_ns < d->rtt_ns))
-            d->rtt_ns = got.rtt_ns;
-        if (got.duplicates > 0) {
+        enum side side = flow_side(flow, dir);
+        const struct reassembly_side *got = &before[side];
+        reassembly_get(work->reassembly, side, &after);
+        work->hole[dir] = (struct flow_hole){
+            .offset = got->delivered,
+            .expected = after.missing - got->missing,
+            .end = work->start_seq[dir] + (uint32_t)after.delivered,
+        };
+        d->missing += got->missing;
+        d->retransmits += got->retransmits;
+        if (got->rtt_ns >= 0 && (d->rtt_ns < 0 || got->rtt_ns < d->rtt_ns))
+            d->rtt_ns = got->rtt_ns;
+        if (got->duplicates > 0) {
             char text[48];
             int n = snprintf(text, sizeof text, "%" PRIu64 " packets captured twice",
-                             got.duplicates);
-            flow_finding(table, flow, RULE_CAPTURE_DUPLICATE_PACKETS, flow_side(flow, dir), 0,
-                         flow->last_packet, flow->last_ns, text_of(text, n, sizeof text));
+                             got->duplicates);
+            flow_finding(table, flow, RULE_CAPTURE_DUPLICATE_PACKETS, side, 0, flow->last_packet,
+                         flow->last_ns, text_of(text, n, sizeof text));
         }
     }
     reassembly_free(work->reassembly);
     work->reassembly = NULL;
 }
 
-/* How much of the newest hole do these late bytes fill? */
-static uint32_t hole_fill(struct flow_hole *hole, uint32_t from, uint32_t to)
+/* What cannot have come: never too much, since what was sent again only makes it less. */
+static uint64_t hole_missing(const struct flow_hole *hole)
 {
-    if (flow_seq_diff(from, hole->from) < 0)
-        from = hole->from;
-    if (flow_seq_diff(to, hole->to) > 0)
-        to = hole->to;
-    if (hole->from == hole->to || flow_seq_diff(to, from) <= 0)
-        return 0;
-    uint32_t filled = to - from;
-    if (from == hole->from)
-        hole->from = to;
-    else
-        hole->to = from; /* what is behind stays a hole, but is not followed any more */
-    hole->missing -= hole->missing < filled ? hole->missing : filled;
-    return filled;
+    return hole->expected > hole->seen ? hole->expected - hole->seen : 0;
 }
 
 /* Nothing is delivered any more: sequence numbers tell what is missing or sent again. */
@@ -441,17 +439,14 @@ static void work_count(struct flow_work *work, struct flow_dir *d, enum side sid
                        struct flow_hole *hole, const struct segment *segment, uint32_t before)
 {
     uint32_t end = segment->seq + (uint32_t)segment->payload_wire;
-    int32_t ahead = flow_seq_diff(segment->seq, before);
-    if (ahead > 0 && d->next != before) {
-        if (hole->missing == 0)
-            hole->offset = work->delivered[side];
-        hole->missing += (uint32_t)ahead;
-        hole->from = before;
-        hole->to = segment->seq;
-    } else if (ahead < 0 && hole_fill(hole, segment->seq, end) == 0 &&
-               flow_seq_diff(end, before) <= 0) {
+    int32_t beyond = flow_seq_diff(end, hole->end);
+    if (beyond > 0) {
+        hole->expected += (uint32_t)beyond;
+        hole->end = end;
+    } else if (hole_missing(hole) == 0) {
         d->retransmits++;
     }
+    hole->seen += segment->payload_wire;
     work->delivered[side] += d->next - before;
 }
 
@@ -486,7 +481,6 @@ void flow_work_segment(struct flow_table *table, struct flow *flow, unsigned dir
     }
     reassembly_segment(work->reassembly, flow_side(flow, dir), segment);
     if (stack_done(work->stack)) {
-        reassembly_stop(work->reassembly);
         work_stop(table, work);
     } else {
         work_wait_update(table, work);
@@ -575,11 +569,12 @@ static void flow_tell_holes(struct flow_table *table, struct flow *flow)
 {
     for (unsigned dir = 0; dir < 2 && flow->work != NULL; dir++) {
         const struct flow_hole *hole = &flow->work->hole[dir];
-        if (hole->missing == 0)
+        uint64_t missing = hole_missing(hole);
+        if (missing == 0)
             continue;
         const struct mark mark = {.packet = flow->last_packet, .time_ns = flow->last_ns};
-        flow_tell_gap(table, flow, flow_side(flow, dir), hole->offset, hole->missing, &mark);
-        flow->dir[dir].missing += hole->missing;
+        flow_tell_gap(table, flow, flow_side(flow, dir), hole->offset, missing, &mark);
+        flow->dir[dir].missing += missing;
     }
 }
 

@@ -124,8 +124,10 @@ _Static_assert(sizeof(struct flow) <= 400, "flows without payload must stay chea
 enum { LIMIT_NAMES = 4, CLASSIFY_PACKETS = 10 };
 
 struct flow_hole { /* once the reassembly is gone: what is missing, as far as counters can tell */
-    uint64_t missing, offset; /* all holes; offset is that of the first */
-    uint32_t from, to;        /* sequence numbers of the newest: what comes late may fill it */
+    uint64_t offset;   /* of the first byte that can be missing */
+    uint64_t expected; /* bytes that were open at the stop, and all that lie beyond since */
+    uint64_t seen;     /* bytes that came since: late, new or again */
+    uint32_t end;      /* sequence number behind the highest byte */
 };
 
 /* What a flow needs once there are bytes. Allocated from the run's budget; everything behind its

@@ -564,6 +564,7 @@ static void run(struct layer *layer, enum side side)
         case PROBING:
             if (!probe(layer))
                 return;
+            side = earlier_side(layer); /* both may have waited for the decision */
             break;
         case SEEKING:
             seek(layer, side);

@@ -3,6 +3,7 @@
 
     dump.py DB [--cut]     --cut leaves out what depends on how the bytes were cut into packets
 """
+import re
 import sqlite3
 import sys
 
@@ -94,7 +95,7 @@ class Dump:
                          OPCODES.get(f["message_opcode"], f["message_opcode"]),
                          f["message_length"], f["fragments"], " cut" if f["cut"] else "",
                          shown(f["payload"], 40)),
-                     "rtt" if f["rtt_ns"] is not None else "")
+                     "rtt" if f["rtt_ns"] is not None and not self.cut else "")
 
     def findings(self, where, *args):
         for f in self.rows("SELECT * FROM finding WHERE %s ORDER BY sender, offset, rule" % where,
@@ -106,7 +107,10 @@ class Dump:
                      "x%d" % f["count"] if f["count"] != 1 else "",
                      "frame @%d" % frame[0][0] if frame else "",
                      "" if f["other_session_id"] is None else "other=%d" % f["other_session_id"],
-                     shown(f["evidence"], 200))
+                     self.timeless(shown(f["evidence"], 200)))
+
+    def timeless(self, text):
+        return re.sub(r"\d+(\.\d+)? ?(us|ms|s)\b", "T", text) if self.cut else text
 
     def text(self):
         for f in self.rows("SELECT * FROM flow ORDER BY id"):
