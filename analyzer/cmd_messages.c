@@ -87,7 +87,7 @@ static void people_row(struct rows *rows, struct query *query)
     rows_style(rows, client ? STYLE_CYAN : STYLE_GREEN);
     rows_text(rows, text_of(listing_opcode(listing_int(query, 4, -1))));
     rows_int(rows, listing_int(query, 5, 0));
-    rows_cell(rows, query, 6);
+    listing_payload(rows, query, 6, 0);
     rows_end(rows);
 }
 

@@ -70,7 +70,8 @@ static const char people_sql[] =
     "f.server_addr, f.server_port, s.host, s.path, s.mechanism, s.offered, s.accepted, s.outcome, "
     "s.status, coalesce(s.response_ns, s.request_ns), s.end_ns, s.end_reason, s.end_side, "
     "w.client_messages, w.server_messages, w.client_close_code, w.server_close_code, s.target, "
-    "(SELECT max(CASE r.severity WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 "
+    "(SELECT max(CASE coalesce(x.severity, r.severity) WHEN 'high' THEN 3 WHEN 'medium' THEN 2 "
+    "WHEN 'low' THEN 1 ELSE 0 "
     "END) FROM finding x JOIN rule r ON r.name = x.rule WHERE x.session_id = s.id), "
     "(SELECT count(*) FROM finding x WHERE x.session_id = s.id) ";
 

@@ -162,7 +162,7 @@ static void head_times(struct show *show, struct query *query)
             buffer_word(&text, " by the ");
             listing_text(&text, query, H_END_SIDE);
         }
-        if (listing_int(query, H_IDLE_NS, 0) > 0)
+        if (listing_int(query, H_IDLE_NS, 0) >= INT64_C(1000000000))
             buffer_format(&text, ", after %s of silence",
                           times_duration(listing_int(query, H_IDLE_NS, 0), word));
     } else if (listing_is(query, H_OUTCOME, "switched")) {
@@ -240,8 +240,12 @@ static void show_flow(struct show *show)
         "SELECT client_addr, client_port, server_addr, server_port, client_packets, "
         "client_bytes, client_missing, client_retransmits, client_rtt_ns, server_packets, "
         "server_bytes, server_missing, server_retransmits, server_rtt_ns, handshake, \"end\", "
-        "vlan, community_id, ndpi_protocol, ndpi_risk, c.id, c.source FROM flow f "
-        "LEFT JOIN capture c ON c.id = f.capture_id WHERE f.id = :flow");
+        "vlan, community_id, ndpi_protocol, ndpi_risk, c.id, c.source, "
+        "p.path, p.first_packet FROM flow f LEFT JOIN capture c ON c.id = f.capture_id "
+        "LEFT JOIN capture_file p ON p.capture_id = c.id AND p.first_packet = (SELECT "
+        "max(q.first_packet) FROM capture_file q WHERE q.capture_id = c.id AND q.first_packet <= "
+        "(SELECT coalesce(request_packet, response_packet) FROM session WHERE id = :session)) "
+        "WHERE f.id = :flow");
     struct buffer text = {0};
     if (query == NULL)
         return;
@@ -250,7 +254,7 @@ static void show_flow(struct show *show)
         flow_side(show, query, "server", 2, 9);
         buffer_format(&text, "%" PRId64 ", handshake ", show->flow);
         listing_text(&text, query, 14);
-        buffer_word(&text, listing_is_null(query, 15) ? ", still open" : ", ended by ");
+        buffer_word(&text, listing_is_null(query, 15) ? ", still open" : ", end ");
         listing_text(&text, query, 15);
         if (!listing_is_null(query, 16))
             buffer_format(&text, ", VLAN %" PRId64, listing_int(query, 16, 0));
@@ -262,7 +266,9 @@ static void show_flow(struct show *show)
         listing_text(&text, query, 19);
         show_field(show, "nDPI", &text);
         buffer_format(&text, "%" PRId64 ", ", listing_int(query, 20, 0));
-        listing_text(&text, query, 21);
+        listing_text(&text, query, listing_is_null(query, 22) ? 21 : 22);
+        if (listing_int(query, 23, 1) > 1)
+            buffer_format(&text, ", which begins with packet %" PRId64, listing_int(query, 23, 1));
         show_field(show, "capture", &text);
     }
     buffer_release(&text);
@@ -387,6 +393,7 @@ static void show_websocket(struct show *show)
 
 static void show_messages(struct show *show)
 {
+    enum { PREVIEW = 120 };
     static const struct column columns[] = {{"", 0, 0, 0},
                                             {"TIME", 0, 0, 0},
                                             {"", 0, 0, 0},
@@ -417,7 +424,7 @@ static void show_messages(struct show *show)
         rows_style(rows, listing_is(query, 1, "client") ? STYLE_CYAN : STYLE_GREEN);
         rows_text(rows, text_of(listing_opcode(listing_int(query, 2, -1))));
         rows_int(rows, listing_int(query, 3, 0));
-        rows_cell(rows, query, 4);
+        listing_payload(rows, query, 4, PREVIEW);
         rows_end(rows);
     }
     if (rows != NULL && (uint64_t)total > rows_finish(rows))
@@ -441,9 +448,11 @@ static void show_findings(struct show *show)
         {"EVIDENCE", 0, 16, 0},
     };
     struct query *query = show_query(
-        show, "SELECT r.severity, x.rule, x.sender, x.packet, x.offset, x.count, x.evidence FROM "
+        show, "SELECT coalesce(x.severity, r.severity) AS severity, x.rule, x.sender, x.packet, "
+              "x.offset, x.count, x.evidence FROM "
               "finding x LEFT JOIN rule r ON r.name = x.rule WHERE x.session_id = :session OR "
-              "(x.session_id IS NULL AND x.flow_id = :flow) ORDER BY CASE r.severity WHEN 'high' "
+              "(x.session_id IS NULL AND x.flow_id = :flow) ORDER BY CASE "
+              "coalesce(x.severity, r.severity) WHEN 'high' "
               "THEN 0 WHEN 'medium' THEN 1 WHEN 'low' THEN 2 ELSE 3 END, x.id");
     struct rows *rows = NULL;
     if (query == NULL)

@@ -235,7 +235,8 @@ static int print_rows(struct output *out, struct database *database, const struc
 {
     struct query *query = prepare(
         database, options,
-        "SELECT x.id AS id, x.rule, r.severity, r.level, x.session_id, x.flow_id, x.layer_id, "
+        "SELECT x.id AS id, x.rule, coalesce(x.severity, r.severity) AS severity, r.level, "
+        "x.session_id, x.flow_id, x.layer_id, "
         "x.frame_id, x.other_session_id, x.sender, x.packet, x.offset, "
         "printf('%s.%09dZ', strftime('%Y-%m-%dT%H:%M:%S', x.found_ns/1000000000, 'unixepoch'), "
         "x.found_ns%1000000000) AS time, x.found_ns, x.count, x.evidence, s.host, s.path, "

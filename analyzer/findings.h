@@ -9,7 +9,8 @@
 /* Adds "FROM finding ..." with x finding, r rule, s session, f flow, and the conditions of
  * --rule --session --min-severity; rank is 0 (info) to 3 (high). */
 #define FINDINGS_RANK                                                                              \
-    "CASE r.severity WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 END"
+    "CASE coalesce(x.severity, r.severity) WHEN 'high' THEN 3 WHEN 'medium' THEN 2 "             \
+    "WHEN 'low' THEN 1 ELSE 0 END"
 void findings_from(struct buffer *sql, const struct options *options);
 void findings_bind(struct query *query, const struct options *options);
 

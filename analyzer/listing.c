@@ -163,6 +163,43 @@ const char *listing_opcode(int64_t opcode)
     return opcode >= 0 && opcode < 16 && names[opcode] != NULL ? names[opcode] : "?";
 }
 
+static int is_readable(struct text text)
+{
+    for (size_t at = 0; at < text.len;) {
+        uint32_t code;
+        at += text_next(text.data + at, text.len - at, &code);
+        if (text_code_width(code) < 0)
+            return 0;
+    }
+    return 1;
+}
+
+void listing_payload(struct rows *rows, struct query *query, int column, size_t most)
+{
+    struct buffer text = {0};
+    if (listing_is_null(query, column)) {
+        rows_null(rows);
+        return;
+    }
+    struct text bytes = query_text(query, column);
+    if (query_type(query, column) == COLUMN_BLOB && !is_readable(bytes)) {
+        buffer_word(&text, "x'");
+        buffer_hex(&text, bytes);
+        buffer_word(&text, "'");
+    } else {
+        buffer_safe(&text, bytes, SAFE_LINE);
+    }
+    if (most > 0) {
+        size_t fit = text_fit(buffer_text(&text), text.len, most);
+        if (fit < text.len) {
+            text.len = fit;
+            buffer_word(&text, "...");
+        }
+    }
+    rows_text(rows, (struct text){buffer_text(&text), text.len});
+    buffer_release(&text);
+}
+
 int listing_print(struct output *out, enum format format, struct query *query)
 {
     struct error error = {""};

@@ -41,6 +41,10 @@ void listing_text(struct buffer *text, struct query *query, int column);
 /* "text", "binary", "close", "ping", "pong"; "?". */
 const char *listing_opcode(int64_t opcode);
 
+/* A payload for people: bytes that read as text are shown as text; beyond `most` columns (0: no
+ * limit) it is cut. */
+void listing_payload(struct rows *rows, struct query *query, int column, size_t most);
+
 /* Runs a query for people or programs and prints all of it in `format`. The exit status. */
 int listing_print(struct output *out, enum format format, struct query *query);
 

@@ -40,22 +40,16 @@ static size_t as_size(uint64_t value)
     return value > SIZE_MAX ? SIZE_MAX : (size_t)value;
 }
 
-static void run_settings(struct run *run, const struct options *options)
+static void run_settings(struct run *run, const struct options *options, int live)
 {
     struct flow_options *flow = &run->flow_options;
     flow_options_default(flow);
     flow->verify_checksums = !options->checksums_off;
     flow->reassembly.policy = (enum overlap_policy)options->overlap;
-    flow->dissect = (struct dissect_options){
-        .payload = as_size(options->payload),
-        .frames = options->detail != DETAIL_SESSIONS,
-        .message_limit = 64 << 20,
-        .frame_limit = 16 << 20,
-        .ratio_limit = 100,
-        .ping_timeout_ns = INT64_C(30) * 1000000000,
-        .hold_limit = 256 << 10,
-        .depth_limit = 16,
-    };
+    flow->dissect.payload = as_size(options->payload);
+    flow->dissect.frames = options->detail != DETAIL_SESSIONS;
+    if (!live) /* nobody waits for the answer: a hole may be filled by what was captured late */
+        flow->reassembly.gap_timeout_ns = INT64_C(600) * 1000000000;
 }
 
 int run_open(struct run *run, const struct options *options, int live, const char *database,
@@ -68,7 +62,7 @@ int run_open(struct run *run, const struct options *options, int live, const cha
         .live = live,
         .sensor = options->sensor,
     };
-    run_settings(run, options);
+    run_settings(run, options, live);
     budget_init(&run->budget, as_size(options->memory), NULL);
     run->store = store_open(database, &store, error);
     return run->store != NULL ? 0 : -1;

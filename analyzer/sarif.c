@@ -208,7 +208,8 @@ int sarif_print(struct output *out, struct database *database, const struct opti
 {
     struct buffer sql = {0}, text = {0};
     buffer_word(&sql,
-                "SELECT x.rule, r.severity, x.session_id, coalesce(x.flow_id, s.flow_id), "
+                "SELECT x.rule, coalesce(x.severity, r.severity), x.session_id, "
+                "coalesce(x.flow_id, s.flow_id), "
                 "x.sender, x.packet, x.offset, x.count, x.evidence, coalesce(r.summary, x.rule), "
                 "(SELECT p.path FROM capture_file p WHERE p.capture_id = f.capture_id AND "
                 "p.first_packet <= coalesce(x.packet, 1) ORDER BY p.first_packet DESC LIMIT 1), "

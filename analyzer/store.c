@@ -539,7 +539,7 @@ static int summarise(struct store *store, struct store_summary *summary)
         count_words(store, "SELECT s.outcome, count(*) FROM flow f CROSS JOIN session s ON s.flow_id "
                            "= f.id WHERE f.capture_id = ? GROUP BY 1", outcomes, 5,
                     summary->outcomes) != 0 ||
-        count_words(store, "SELECT r.severity, count(*) FROM finding x JOIN rule r ON r.name = "
+        count_words(store, "SELECT coalesce(x.severity, r.severity), count(*) FROM finding x JOIN rule r ON r.name = "
                            "x.rule WHERE x.capture_id = ? GROUP BY 1", severities, 4,
                     summary->findings) != 0)
         return -1;
@@ -562,6 +562,8 @@ int store_finish(struct store *store, const struct capture_info *info, int64_t f
     }
     if (result == 0)
         result = script(store, schema_cross_sql, NULL);
+    if (result == 0)
+        result = script(store, schema_cross_layers_sql, NULL);
     if (result == 0)
         result = capture_update(store, info, first_packet_ns, last_packet_ns);
     if (result == 0)

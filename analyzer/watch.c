@@ -205,13 +205,13 @@ static void line_begin(struct watch *watch, struct buffer *line, const struct ev
     buffer_format(line, "  #%-5" PRId64 "  ", session->row);
     (void)snprintf(word, sizeof word, "%-10s", verb);
     styled(watch, line, code, word);
-    if (session->client.family != 0) {
+    if (session->client.family != 0 && session->told != TOLD_OPENED) {
         int six = session->client.family == 6;
         (void)inet_ntop(six ? AF_INET6 : AF_INET, session->client.bytes, address, sizeof address);
         buffer_format(line, six ? "  [%s]:%u" : "  %s:%u", address, session->port);
     }
     buffer_format(line, "  %s", session->place[0] != '\0' ? session->place : "?");
-    if (session->what[0] != '\0')
+    if (session->what[0] != '\0' && session->told != TOLD_OPENED)
         buffer_format(line, "  %s", session->what);
 }
 
@@ -259,9 +259,7 @@ static void answered(struct watch *watch, const struct event *event)
     struct buffer line = {0};
     if (session == NULL || session->told != TOLD_NOTHING)
         return;
-    session->told = answer->outcome == OUTCOME_SWITCHED || answer->outcome == OUTCOME_UNSOLICITED
-                        ? TOLD_OPENED
-                        : TOLD_ALL;
+
     if (answer->accepted.len > 0 && session->mechanism == MECHANISM_UPGRADE) {
         struct buffer text = {0};
         add(&text, answer->accepted);
@@ -273,6 +271,9 @@ static void answered(struct watch *watch, const struct event *event)
     if (answer->status > 0)
         buffer_format(&line, "  %d", answer->status);
     line_end(watch, &line);
+    session->told = answer->outcome == OUTCOME_SWITCHED || answer->outcome == OUTCOME_UNSOLICITED
+                        ? TOLD_OPENED
+                        : TOLD_ALL;
     session->opened_ns = event->time_ns;
 }
 

@@ -105,8 +105,11 @@ enum http1_proof http1_prove(const struct http1 *http, const struct http1_attemp
     int more = proof == HTTP1_PROOF_MORE;
     if (attempt->upgrade.websocket) {
         int sure = layer_probe(http->layer, "websocket", side, data, len);
-        return sure > 0 ? HTTP1_PROOF_SWITCH : more || sure == 0 ? HTTP1_PROOF_MORE
-                                                                 : HTTP1_PROOF_NONE;
+        /* Right behind the request, what begins like a masked frame and not like a request needs
+         * no further frames to be believed. */
+        if (sure > 0 || (sure == 0 && side == CLIENT && !more && len >= 2))
+            return HTTP1_PROOF_SWITCH;
+        return more || sure == 0 ? HTTP1_PROOF_MORE : HTTP1_PROOF_NONE;
     }
     const char *expected = expected_protocol(attempt);
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++) {

@@ -47,11 +47,20 @@ static int sent_without(const struct http1 *http, const struct http1_attempt *at
     return mark.acked_valid && mark.acked <= attempt->root_end;
 }
 
+/* A 101 answers the attempt where nobody can tell how many requests came before it. */
+static int answers_attempt(const struct http1 *http)
+{
+    int unknown = http->server_lost;
+    for (unsigned i = 0; i < http->queue_count; i++)
+        unknown |= (http->queue[(http->queue_at + i) % HTTP1_QUEUE] & HTTP1_REQUEST_UNKNOWN) != 0;
+    return unknown && http->attempt != NULL && http->side[SERVER].head.status == 101;
+}
+
 /* Which request is answered? Where bytes of one side are missing, the newest whose answer can be
  * on its way: few clients pipeline. Returns its flags, or -1. */
 static int match(struct http1 *http)
 {
-    if (http->server_lost)
+    if (http->server_lost || answers_attempt(http))
         while (http->queue_count > 1)
             queue_pop(http);
     http->server_lost = 0;

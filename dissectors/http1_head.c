@@ -266,74 +266,129 @@ static void heed(struct http1_head *head, struct text name, struct text value, s
     }
 }
 
-static void keep_line(struct http1_head *head, struct layer *layer, const struct http1_line *line)
+/* --- keeping --- */
+
+/* Appends kept bytes of the slice up to `end` to the buffer. -1: no memory, nothing is kept. */
+static int flush_kept(struct http1_head *head, struct layer *layer, const uint8_t *data, size_t end)
 {
+    size_t len = end > head->segment ? end - head->segment : 0;
+    const uint8_t *from = data + head->segment;
+    head->segment = end;
+    if (len == 0 || head->closed)
+        return 0;
+    if (head->stored + len > head->buffer_cap) {
+        size_t cap = head->buffer_cap > 0 ? head->buffer_cap : 1024;
+        while (cap < head->stored + len)
+            cap *= 2;
+        char *buffer = budget_realloc(layer_budget(layer), head->buffer, cap);
+        if (buffer == NULL) {
+            head->closed = 1;
+            head->flags |= HTTP_INCOMPLETE;
+            layer_limit(layer, "flow-memory", layer_budget(layer)->limit);
+            while (head->count > 0 && (size_t)head->lines[head->count - 1].value_at +
+                                              head->lines[head->count - 1].value_len > head->stored)
+                head->count--;
+            return -1;
+        }
+        head->buffer = buffer;
+        head->buffer_cap = cap;
+    }
+    memcpy(head->buffer + head->stored, from, len);
+    head->stored += len;
+    return 0;
+}
+
+/* Fields that decide what is agreed: they are kept where others are not any more. */
+static int is_of_handshake(struct text name)
+{
+    static const char *const names[] = {"host", "upgrade", "connection", "origin",
+                                        "content-length", "transfer-encoding", "http2-settings"};
+    if (http_text_begins(name, "sec-websocket-"))
+        return 1;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (http_text_is(name, names[i]))
+            return 1;
+    return 0;
+}
+
+/* Is there room for a line that ends at `end` of the kept bytes? */
+static int has_room(struct http1_head *head, struct layer *layer, struct text name, uint64_t end)
+{
+    int more = is_of_handshake(name);
+    size_t bytes = HTTP1_HEAD_MAX + (more ? HTTP1_HEAD_RESERVE : 0);
+    size_t fields = HTTP1_FIELDS_MAX + (more ? HTTP1_FIELDS_RESERVE : 0);
     if (head->closed)
-        return;
-    if ((uint64_t)line->value_at + line->value_len > HTTP1_HEAD_MAX) {
-        head->closed = 1;
+        return 0;
+    if (end <= bytes && head->count < fields)
+        return 1;
+    head->flags |= HTTP_INCOMPLETE;
+    if (end > bytes)
         layer_limit(layer, "http-head-bytes", HTTP1_HEAD_MAX);
-    } else if (head->count == HTTP1_FIELDS_MAX) {
-        head->closed = 1;
+    else
         layer_limit(layer, "http-head-fields", HTTP1_FIELDS_MAX);
-    } else if (head->count == head->cap) {
+    return 0;
+}
+
+static int keep_line(struct http1_head *head, struct layer *layer, const struct http1_line *line)
+{
+    if (head->count == head->cap) {
         size_t cap = head->cap > 0 ? head->cap * 2 : 16;
         struct http1_line *lines =
             budget_realloc(layer_budget(layer), head->lines, cap * sizeof *lines);
         if (lines == NULL) {
             head->closed = 1;
+            head->flags |= HTTP_INCOMPLETE;
             layer_limit(layer, "flow-memory", layer_budget(layer)->limit);
-        } else {
-            head->lines = lines;
-            head->cap = cap;
+            return 0;
         }
+        head->lines = lines;
+        head->cap = cap;
     }
-    if (head->closed)
-        head->flags |= HTTP_INCOMPLETE;
-    else
-        head->lines[head->count++] = *line;
+    head->lines[head->count++] = *line;
+    return 1;
 }
 
-/* A logical line of len bytes at `at` of the slice, which begins at head->length. */
-static void field_line(struct http1_head *head, struct layer *layer, const uint8_t *data,
-                       size_t len, size_t at)
+/* A logical line of len bytes at `at` of the slice. Returns 1 where its bytes are to be kept. */
+static int field_line(struct http1_head *head, struct layer *layer, const uint8_t *data,
+                      size_t len, size_t at)
 {
     len = line_text(data, len);
     if (len == 0 || data[0] == ' ' || data[0] == '\t') { /* RFC 9112 2.2: white space before fields */
         flaw(head, HTTP_OBS_FOLD, at);
-        return;
+        return 0;
     }
     const uint8_t *colon = memchr(data, ':', len);
     size_t name_len = colon != NULL ? (size_t)(colon - data) : 0;
     if (name_len == 0) {
         flaw(head, HTTP_LINE_WITHOUT_COLON, at);
-        return;
+        return 0;
     }
     if (memchr(data, '\n', len) != NULL)
         flaw(head, HTTP_OBS_FOLD, at);
     struct text name = http_text_trim((struct text){(const char *)data, name_len});
     if (name.len != name_len)
         flaw(head, HTTP_SPACE_BEFORE_COLON, at);
-    struct text raw = {(const char *)data + name_len + 1, len - name_len - 1};
-    struct text value = http_text_trim(raw);
+    if (name.len == 0)
+        return 0;
+    struct text value = http_text_trim((struct text){(const char *)data + name_len + 1,
+                                                     len - name_len - 1});
     heed(head, name, value, at);
-    if (head->length + at > HTTP1_HEAD_MAX) { /* positions would not fit; it is not kept anyway */
-        struct http1_line far = {.value_at = HTTP1_HEAD_MAX + 1};
-        keep_line(head, layer, &far);
-        return;
-    }
-    uint32_t base = (uint32_t)(head->length + at);
+    size_t place = head->stored + (at - head->segment);
+    size_t value_at = place + (size_t)((const uint8_t *)value.data - data);
+    if (!has_room(head, layer, name, (uint64_t)place + len))
+        return 0;
     struct http1_line line = {
-        .name_at = base,
+        .name_at = (uint32_t)place,
         .name_len = (uint32_t)name.len,
-        .value_at = base + (uint32_t)((const uint8_t *)value.data - data),
+        .value_at = (uint32_t)value_at,
         .value_len = (uint32_t)value.len,
+        .offset = head->length + at,
     };
     if (http_text_is(name, "host") && head->host_len == 0) {
         head->host_at = line.value_at;
         head->host_len = line.value_len;
     }
-    keep_line(head, layer, &line);
+    return keep_line(head, layer, &line);
 }
 
 /* --- lines --- */
@@ -395,10 +450,17 @@ static void take_line(struct http1_head *head, struct layer *layer, const uint8_
 {
     if (whole && (len < 2 || data[len - 2] != '\r'))
         flaw(head, HTTP_BARE_LF, at);
-    if (head->stage == HTTP1_START_LINE)
-        head->response ? status_line(head, data, len) : request_line(head, data, len);
+    int keep = 1;
+    if (head->stage == HTTP1_FIELDS)
+        keep = field_line(head, layer, data, len, at);
+    else if (head->response)
+        status_line(head, data, len);
     else
-        field_line(head, layer, data, len, at);
+        request_line(head, data, len);
+    if (!keep || !whole) { /* what is kept goes on behind it */
+        (void)flush_kept(head, layer, data - at, keep ? at + len : at);
+        head->segment = at + len;
+    }
     head->stage = whole ? HTTP1_FIELDS : HTTP1_SKIP_LINE;
     if (whole)
         return;
@@ -463,58 +525,28 @@ void http1_head_release(struct http1_head *head, struct budget *budget)
     head->cap = head->buffer_cap = head->stored = head->count = 0;
 }
 
-/* Fields whose bytes could not be kept are forgotten. */
-static void forget_behind(struct http1_head *head)
-{
-    while (head->count > 0 && (uint64_t)head->lines[head->count - 1].value_at +
-                                      head->lines[head->count - 1].value_len > head->stored)
-        head->count--;
-}
-
-static void gather(struct http1_head *head, struct layer *layer, const uint8_t *data, size_t len)
-{
-    size_t room = HTTP1_HEAD_MAX - head->stored;
-    if (len > room)
-        len = room;
-    if (len == 0 || head->stored != head->length)
-        return;
-    if (head->stored + len > head->buffer_cap) {
-        size_t cap = head->buffer_cap > 0 ? head->buffer_cap : 1024;
-        while (cap < head->stored + len)
-            cap *= 2;
-        char *buffer = budget_realloc(layer_budget(layer), head->buffer, cap);
-        if (buffer == NULL) {
-            head->closed = 1;
-            head->flags |= HTTP_INCOMPLETE;
-            layer_limit(layer, "flow-memory", layer_budget(layer)->limit);
-            forget_behind(head);
-            return;
-        }
-        head->buffer = buffer;
-        head->buffer_cap = cap;
-    }
-    memcpy(head->buffer + head->stored, data, len);
-    head->stored += len;
-}
-
 size_t http1_head_feed(struct http1_head *head, struct layer *layer, const struct slice *slice,
                        int *done, const char **base)
 {
     uint64_t before = head->length;
     size_t at = 0;
     *done = 0;
+    head->segment = 0;
     while (at < slice->len && !*done) {
+        int skipping = head->stage == HTTP1_SKIP_LINE;
         size_t step = head_step(head, layer, slice->data + at, slice->len - at, at, done);
         if (step == 0)
             break;
         head->scanned = 0;
         at += step;
+        if (skipping)
+            head->segment = at;
     }
-    if (*done && before == 0) {
-        head->stored = at < HTTP1_HEAD_MAX ? at : HTTP1_HEAD_MAX;
+    if (*done && before == 0 && head->segment == 0) { /* nothing was left out: read it in place */
+        head->stored = at;
         *base = (const char *)slice->data;
     } else {
-        gather(head, layer, slice->data, at);
+        (void)flush_kept(head, layer, slice->data, at);
         *base = head->buffer;
     }
     head->length = before + at;
@@ -550,7 +582,7 @@ int http1_head_copy(const struct http1_head *head, const char *base, struct budg
         fields[i] = (struct http_field){
             .name = {bytes + line->name_at, line->name_len},
             .value = {bytes + line->value_at, line->value_len},
-            .offset = head->offset + line->name_at,
+            .offset = head->offset + line->offset,
         };
     }
     *out = (struct http_head){

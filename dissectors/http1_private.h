@@ -16,6 +16,8 @@ enum {
     HTTP1_LINE_MAX = 32768,  /* a logical line that is longer is cut */
     HTTP1_HEAD_MAX = 65536,  /* bytes of a head that are kept */
     HTTP1_FIELDS_MAX = 256,  /* fields of a head that are kept */
+    HTTP1_HEAD_RESERVE = 8192, /* ... and these more for the fields of a handshake */
+    HTTP1_FIELDS_RESERVE = 32,
     HTTP1_TARGET_MAX = 8192  /* a request line this long with a known method needs no version */
 };
 
@@ -34,8 +36,9 @@ enum {
 
 enum http1_stage { HTTP1_START_LINE, HTTP1_FIELDS, HTTP1_SKIP_LINE };
 
-struct http1_line { /* a field; positions within the head */
+struct http1_line { /* a field; positions within the kept bytes */
     uint32_t name_at, name_len, value_at, value_len;
+    uint64_t offset; /* behind the head's first byte */
 };
 
 struct http1_head {
@@ -51,9 +54,10 @@ struct http1_head {
     size_t scanned; /* bytes behind the consumed ones that are known not to end the line */
     struct http1_line *lines;
     size_t count, cap;
-    char *buffer; /* the head so far, where it came in pieces */
+    char *buffer; /* what is kept, where the head came in pieces or was cut */
     size_t stored, buffer_cap;
-    int closed; /* a limit was reached: nothing more is kept */
+    size_t segment; /* within the slice: where the bytes begin that are to be kept next */
+    int closed;     /* there is no memory: nothing more is kept */
 };
 
 /* < 0: these bytes do not begin a request (status) line; 0: more bytes are needed; > 0: they do. */

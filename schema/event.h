@@ -242,7 +242,6 @@ struct event_finding {
     enum rule rule;
     uint64_t frame; /* serial of the frame it is about; 0: none. The frame may come later. */
     struct text evidence; /* short; the maker has redacted secrets */
-    const char *severity; /* where it differs from the rule's; static; NULL: the rule's */
 };
 
 struct event_gap {

@@ -200,7 +200,8 @@ CREATE TABLE finding (
     offset INTEGER,
     found_ns INTEGER NOT NULL,
     evidence TEXT,
-    count INTEGER NOT NULL DEFAULT 1
+    count INTEGER NOT NULL DEFAULT 1,
+    severity TEXT -- where the place makes it another one than the rule's
 );
 
 CREATE TABLE gap (

@@ -56,8 +56,8 @@ SELECT s.id AS id,
     s.end_side AS end_side,
     round(s.idle_ns / 1e9, 3) AS idle_s,
     (SELECT count(*) FROM finding x WHERE x.session_id = s.id) AS findings,
-    (SELECT r.severity FROM finding x JOIN rule r ON r.name = x.rule WHERE x.session_id = s.id
-        ORDER BY CASE r.severity WHEN 'high' THEN 0 WHEN 'medium' THEN 1 WHEN 'low' THEN 2 ELSE 3 END
+    (SELECT coalesce(x.severity, r.severity) FROM finding x JOIN rule r ON r.name = x.rule WHERE x.session_id = s.id
+        ORDER BY CASE coalesce(x.severity, r.severity) WHEN 'high' THEN 0 WHEN 'medium' THEN 1 WHEN 'low' THEN 2 ELSE 3 END
         LIMIT 1) AS worst,
     s.hop_of AS hop_of,
     s.flow_id AS flow_id,
@@ -200,7 +200,7 @@ CREATE VIEW finding_summary AS
 SELECT x.id AS id,
     printf('%s.%09dZ', strftime('%Y-%m-%dT%H:%M:%S', x.found_ns / 1000000000, 'unixepoch'),
         x.found_ns % 1000000000) AS time,
-    r.severity AS severity,
+    coalesce(x.severity, r.severity) AS severity,
     x.rule AS rule,
     r.level AS level,
     x.session_id AS session_id,

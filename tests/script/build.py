@@ -92,7 +92,7 @@ class Builder:
     def __init__(self):
         self.now = START_NS
         self.packets = []  # [time, bytes, late, original length]
-        self.key = b"dGVzdCBrZXkgMTIzNDU2Nw=="
+        self.key = b""
         self.mask = 0x12345678
         self.flows = 0
         self.flow = None
@@ -101,6 +101,7 @@ class Builder:
 
     def new_flow(self, words):
         self.flows += 1
+        self.key = base64.b64encode(b"test key %07d" % self.flows)
         f = {"addr": [b"\x0a\0\0\x01", b"\x0a\0\0\x02"], "port": [40000 + self.flows, 80],
              "isn": [1000 * self.flows, 0xFFFFFF00], "sent": [0, 0], "acked": [0, 0],
              "vlan": None, "id": [1, 30000]}
@@ -151,10 +152,8 @@ class Builder:
         self.now += 1000000
 
     def send(self, side, text):
-        f = self.flow
-        if f is None:
+        if self.flow is None:
             self.new_flow([])
-            f = self.flow
         payload = bytearray()
         o = {"flags": 24}
         toks = tokens(text)

@@ -26,7 +26,8 @@ static void write_line(struct tape *tape, const char *line)
     tape->text[tape->len] = '\0';
 }
 
-#define T(t) (int)((t).len < 200 ? (t).len : 200), ((t).data != NULL ? (t).data : "-")
+#define T(t) \
+    (int)((t).data == NULL ? 1 : (t).len < 200 ? (t).len : 200), ((t).data != NULL ? (t).data : "-")
 
 static const char *const sides[] = {"client", "server", "neither"};
 static const char *const mechanisms[] = {"upgrade", "connect", "extended-connect", "starttls",
@@ -150,7 +151,7 @@ static void compare(const struct talk_turn *turns, size_t count, int flags, size
     pieces.cut = 1;
     play(&pieces, turns, count, flags, size, turn, at);
     if (strcmp(pieces.text, other.text) != 0)
-        ck_abort_msg("cut by %zu, turn %zu at %zu:\n%s\nwhole:\n%s", size, turn, at, pieces.text,
+        ck_abort_msg("cut by %zu, turn %zu at %zu:\n%.4000s\nwhole:\n%.4000s", size, turn, at, pieces.text,
                      other.text);
 }
 
@@ -172,13 +173,13 @@ const char *talk(const struct talk_turn *turns, size_t count, int flags)
 void talk_has(const char *lines, const char *part)
 {
     if (strstr(lines, part) == NULL)
-        ck_abort_msg("no '%s' in:\n%s", part, lines);
+        ck_abort_msg("no '%s' in:\n%.4000s", part, lines);
 }
 
 void talk_lacks(const char *lines, const char *part)
 {
     if (strstr(lines, part) != NULL)
-        ck_abort_msg("'%s' in:\n%s", part, lines);
+        ck_abort_msg("'%s' in:\n%.4000s", part, lines);
 }
 
 void talk_times(const char *lines, const char *part, int n)
@@ -187,7 +188,7 @@ void talk_times(const char *lines, const char *part, int n)
     for (const char *at = strstr(lines, part); at != NULL; at = strstr(at + 1, part))
         found++;
     if (found != n)
-        ck_abort_msg("'%s' %d times and not %d in:\n%s", part, found, n, lines);
+        ck_abort_msg("'%s' %d times and not %d in:\n%.4000s", part, found, n, lines);
 }
 
 void talk_finds(const char *lines, const char *rule)

@@ -38,6 +38,11 @@ const char *talk(const struct talk_turn *turns, size_t count, int flags);
     talk((const struct talk_turn[]){__VA_ARGS__}, \
          sizeof((const struct talk_turn[]){__VA_ARGS__}) / sizeof(struct talk_turn), \
          TALK_MIDSTREAM)
+/* For starts that the engine has to look for: there the cuts matter. */
+#define TALK_WHOLE(...) \
+    talk((const struct talk_turn[]){__VA_ARGS__}, \
+         sizeof((const struct talk_turn[]){__VA_ARGS__}) / sizeof(struct talk_turn), \
+         TALK_WHOLE_ONLY)
 
 /* A part of the lines is there, is not, is there n times; a finding with a rule's name likewise. */
 void talk_has(const char *lines, const char *part);

@@ -56,6 +56,8 @@ START_TEST(test_safe)
     safe_is(TEXT("\xff\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80"), 0,
             "\\xff\\xc0\\xaf\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80");
     safe_is(TEXT("end\xe4\xb8"), 0, "end\\xe4\\xb8");
+    safe_is(TEXT("\xe0\x80\xaf\xf0\x80\x80\xaf"), 0, "\\xe0\\x80\\xaf\\xf0\\x80\\x80\\xaf");
+    safe_is(TEXT("\xd8\x9c\xc2\xad"), 0, "\\u{61c}\\u{ad}");
     safe_is(TEXT("caf\xc3\xa9"), SAFE_ASCII, "caf\\u{e9}");
     safe_is(TEXT("a\nb\tc\033"), SAFE_NEWLINES, "a\nb\tc\\x1b");
 }

@@ -168,31 +168,34 @@ START_TEST(test_community_id)
 {
     /* The published vectors of version 1 for TCP. */
     static const struct {
-        uint8_t client[4], server[4];
+        struct address client, server;
         uint16_t client_port, server_port;
         const char *id;
     } cases[] = {
-        {{128, 232, 110, 120}, {66, 35, 250, 204}, 34855, 80, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
-        {{66, 35, 250, 204}, {128, 232, 110, 120}, 80, 34855, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
+        {{4, {128, 232, 110, 120}}, {4, {66, 35, 250, 204}}, 34855, 80,
+         "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
+        {{4, {66, 35, 250, 204}}, {4, {128, 232, 110, 120}}, 80, 34855,
+         "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
+        {{6, {0x20, 0x01, 0x04, 0x70, 0xe5, 0xbf, 0xde, 0xad, 0x49, 0x57, 0x21, 0x74, 0xe8, 0x2c,
+              0x48, 0x87}},
+         {6, {0x26, 0x07, 0xf8, 0xb0, 0x40, 0x0c, 0x0c, 0x03, 0, 0, 0, 0, 0, 0, 0, 0x1a}},
+         63943, 25, "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="},
     };
+    enum { CASES = sizeof cases / sizeof cases[0] };
     rig_open(1, 0, 0);
     rig_begin(NULL);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct event *event = rig_add(EVENT_FLOW_OPEN, i + 1, 0, NEITHER);
-        event->u.flow_open = (struct event_flow_open){.client = {.family = 4},
-                                                      .server = {.family = 4},
-                                                      .client_port = cases[i].client_port,
-                                                      .server_port = cases[i].server_port,
-                                                      .vlan = -1};
-        memcpy(event->u.flow_open.client.bytes, cases[i].client, 4);
-        memcpy(event->u.flow_open.server.bytes, cases[i].server, 4);
-        (void)rig_flow_close(i + 1, END_FIN, CLIENT);
+    for (int i = 0; i < CASES; i++) {
+        struct event *event = rig_add(EVENT_FLOW_OPEN, (uint64_t)i + 1, 0, NEITHER);
+        event->u.flow_open = (struct event_flow_open){cases[i].client, cases[i].server,
+                                                      cases[i].client_port, cases[i].server_port,
+                                                      -1};
+        (void)rig_flow_close((uint64_t)i + 1, END_FIN, CLIENT);
     }
     ck_assert_int_eq(rig_send(), 0);
     (void)rig_finish();
     rig_close();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        ck_assert_str_eq(rig_sql("SELECT community_id FROM flow WHERE id = %d", (int)i + 1),
+    for (int i = 0; i < CASES; i++)
+        ck_assert_str_eq(rig_sql("SELECT community_id FROM flow WHERE id = %d", i + 1),
                          cases[i].id);
 }
 END_TEST

@@ -98,6 +98,7 @@ START_TEST(test_nonsense)
         "2h-",
         "99999999999999999999h",
         "9999999999w",
+        "30000d30000d30000d",
         "14:00:00.",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

@@ -1,0 +1,159 @@
+/*
+ * The sentence: what is said for each way an attempt can go, and that any text from the wire leaves
+ * it printable.
+ */
+#include <check.h>
+#include <string.h>
+
+#include "../../analyzer/verdict.h"
+
+Suite *verdict_suite(void);
+
+static const int64_t ms = 1000000;
+
+static const char *sentence(const struct verdict *verdict)
+{
+    static char text[2048];
+    struct buffer out = {0};
+    verdict_write(verdict, &out);
+    (void)snprintf(text, sizeof text, "%s", buffer_text(&out));
+    buffer_release(&out);
+    for (size_t i = 0; text[i] != '\0'; i++)
+        ck_assert_msg(text[i] >= 0x20 && text[i] < 0x7f, "%s", text);
+    return text;
+}
+
+static struct verdict refused(int status, enum cause cause)
+{
+    return (struct verdict){.outcome = OUTCOME_REFUSED, .cause = cause, .answered = 1,
+                            .status = status, .wait_ns = 120 * ms, .duration_ns = -1,
+                            .close_code = {-1, -1}};
+}
+
+static struct verdict switched(enum session_end end, enum side side, int64_t idle_ns)
+{
+    return (struct verdict){.outcome = OUTCOME_SWITCHED, .answered = 1, .status = 101,
+                            .accepted = TEXT_LITERAL("websocket"), .wait_ns = 12 * ms,
+                            .websocket = 1, .messages = 214, .ended = 1, .end = end,
+                            .end_side = side, .idle_ns = idle_ns, .duration_ns = 12300 * ms,
+                            .close_code = {-1, -1}};
+}
+
+START_TEST(test_refused)
+{
+    struct verdict verdict = refused(403, CAUSE_ORIGIN);
+    verdict.origin = TEXT_LITERAL("https://evil.example");
+    verdict.host = TEXT_LITERAL("good.example");
+    ck_assert_str_eq(sentence(&verdict), "refused: 403 from the server 120 ms after the request; "
+                                         "the Origin https://evil.example differs from the Host");
+    verdict.origin = TEXT_LITERAL("https://GOOD.example");
+    ck_assert_str_eq(sentence(&verdict), "refused: 403 from the server 120 ms after the request; "
+                                         "the Origin https://GOOD.example was not accepted");
+    verdict.origin = TEXT_NONE;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; the origin was not accepted"));
+    verdict = refused(400, CAUSE_STRIPPED_HEADER);
+    verdict.wait_ns = -1;
+    ck_assert_str_eq(sentence(&verdict), "refused: 400 from the server; something between client "
+                                         "and server removed Upgrade");
+    verdict = refused(302, CAUSE_REDIRECT);
+    verdict.location = TEXT_LITERAL("https://h/login");
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; it redirects to https://h/login"));
+    verdict = refused(404, CAUSE_ROUTE);
+    verdict.path = TEXT_LITERAL("/ws");
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; nothing at /ws takes this request"));
+    verdict = refused(0, CAUSE_UNKNOWN);
+    ck_assert_str_eq(sentence(&verdict), "refused by the server 120 ms after the request");
+    verdict.outcome = OUTCOME_IGNORED;
+    verdict.status = 200;
+    ck_assert_str_eq(sentence(&verdict), "ignored: 200 from the server 120 ms after the request");
+    for (int cause = CAUSE_NONE; cause <= CAUSE_UNKNOWN + 1; cause++) {
+        verdict.cause = (enum cause)cause;
+        (void)sentence(&verdict);
+    }
+}
+END_TEST
+
+START_TEST(test_switched)
+{
+    struct verdict verdict = switched(SESSION_END_CLOSE, CLIENT, 0);
+    verdict.close_code[CLIENT] = verdict.close_code[SERVER] = 1000;
+    ck_assert_str_eq(sentence(&verdict), "switched to websocket, 214 messages in 12.3 s, closed by "
+                                         "the client with 1000");
+    verdict.close_code[SERVER] = 1011;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "with 1000, answered with 1011"));
+    verdict = switched(SESSION_END_CLOSE_UNANSWERED, SERVER, 0);
+    verdict.close_code[SERVER] = 1005;
+    verdict.messages = 1;
+    ck_assert_str_eq(sentence(&verdict), "switched to websocket, 1 message in 12.3 s, closed by the "
+                                         "server without a code, which was not answered");
+    verdict = switched(SESSION_END_RST, CLIENT, 30000 * ms);
+    ck_assert_str_eq(sentence(&verdict), "switched to websocket, 214 messages in 12.3 s; after "
+                                         "30.0 s of silence the client reset the connection without "
+                                         "a close frame");
+    verdict = switched(SESSION_END_FIN, NEITHER, 0);
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "s; the connection was ended without a close"));
+    verdict = switched(SESSION_END_CAPTURE, NEITHER, 0);
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; still open when the capture ended"));
+    verdict.frames_lost = 7;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), " (7 frames were too many to be stored)"));
+    verdict = switched(SESSION_END_FIN, CLIENT, 0);
+    verdict.mechanism = MECHANISM_CONNECT;
+    verdict.websocket = 0;
+    ck_assert_str_eq(sentence(&verdict), "switched to a tunnel for 12.3 s; the client ended the "
+                                         "connection");
+    verdict.ended = 0;
+    ck_assert_str_eq(sentence(&verdict), "switched to a tunnel; still open");
+    verdict = switched(SESSION_END_EVICTED, NEITHER, 0);
+    verdict.outcome = OUTCOME_UNSOLICITED;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "unsolicited: the server switched to websocket "
+                                                     "though nobody had asked"));
+}
+END_TEST
+
+START_TEST(test_unanswered)
+{
+    struct verdict verdict = {.outcome = OUTCOME_UNANSWERED, .wait_ns = -1, .duration_ns = -1};
+    ck_assert_str_eq(sentence(&verdict), "unanswered so far");
+    verdict.ended = 1;
+    verdict.end = SESSION_END_RST;
+    verdict.end_side = SERVER;
+    verdict.duration_ns = 30000 * ms;
+    ck_assert_str_eq(sentence(&verdict), "unanswered; the server reset the connection 30.0 s after "
+                                         "the request");
+    verdict.end = SESSION_END_IDLE;
+    ck_assert_str_eq(sentence(&verdict), "unanswered; nothing more came for 30.0 s");
+    for (int end = SESSION_END_CLOSE; end <= SESSION_END_CAPTURE; end++) {
+        verdict.end = (enum session_end)end;
+        ck_assert_ptr_nonnull(strstr(sentence(&verdict), "unanswered; "));
+    }
+}
+END_TEST
+
+START_TEST(test_any_text)
+{
+    char bytes[300];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7);
+    struct verdict verdict = refused(403, CAUSE_ORIGIN);
+    verdict.origin = verdict.host = (struct text){bytes, sizeof bytes};
+    ck_assert_uint_lt(strlen(sentence(&verdict)), 1000);
+    verdict.status = 0;
+    verdict.reason = verdict.origin;
+    ck_assert_uint_lt(strlen(sentence(&verdict)), 1500);
+    verdict.outcome = OUTCOME_SWITCHED;
+    verdict.offered = verdict.origin;
+    ck_assert_uint_lt(strlen(sentence(&verdict)), 1000);
+}
+END_TEST
+
+Suite *verdict_suite(void)
+{
+    Suite *suite = suite_create("verdict");
+    TCase *tcase = tcase_create("verdict");
+    tcase_add_test(tcase, test_refused);
+    tcase_add_test(tcase, test_switched);
+    tcase_add_test(tcase, test_unanswered);
+    tcase_add_test(tcase, test_any_text);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
