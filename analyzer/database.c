@@ -85,6 +85,10 @@ static int authorize(void *arg, int action, const char *first, const char *secon
         return function_allowed(second) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_PRAGMA:
         return pragma_allowed(first, second) ? SQLITE_OK : SQLITE_DENY;
+    /* json_each and its like declare their columns to the schema in memory; a statement that would
+     * change the schema of the file is not read-only, and is refused for that. */
+    case SQLITE_UPDATE:
+        return strcmp(first, "sqlite_master") == 0 ? SQLITE_OK : SQLITE_DENY;
     default:
         return SQLITE_DENY;
     }
@@ -157,12 +161,16 @@ static int log_is_empty(const char *path)
     return empty;
 }
 
+/* Reading needed something to be written that cannot be. */
+static int cannot_share(int result)
+{
+    return (result & 0xff) == SQLITE_READONLY || (result & 0xff) == SQLITE_CANTOPEN;
+}
+
 static int open_reader(const char *path, sqlite3 **db)
 {
     int result = open_as(path, "?mode=ro", SQLITE_OPEN_READONLY, db);
-    int left = result == SQLITE_READONLY_ROLLBACK || result == SQLITE_READONLY_RECOVERY ||
-               result == SQLITE_READONLY_CANTINIT || (result & 0xff) == SQLITE_CANTOPEN;
-    if (!left)
+    if (!cannot_share(result))
         return result;
     if (result == SQLITE_READONLY_ROLLBACK && recover(path) == SQLITE_OK) {
         close_db(db);
@@ -177,8 +185,7 @@ static int open_reader(const char *path, sqlite3 **db)
 
 static int explain_open(sqlite3 *db, int result, const char *path, struct error *error)
 {
-    if (result == SQLITE_READONLY_ROLLBACK || result == SQLITE_READONLY_RECOVERY ||
-        result == SQLITE_READONLY_CANTINIT || (result & 0xff) == SQLITE_CANTOPEN)
+    if (cannot_share(result))
         return error_set(error, "%s: the database cannot be opened for reading; if it was not "
                          "closed in order, copy it, with its -journal or -wal beside it, to where "
                          "you can write", path);

@@ -2,7 +2,7 @@
  * Databases for writing. A file is looked at before SQLite may touch it, so that another program's
  * stays as it was; one writer at a time is kept by a lock beside SQLite's own, because row ids are
  * given by the writer and not by SQLite. Journals, measured with a million frames: a rollback
- * journal costs nothing where rows are appended, WAL 30 %, and a commit that waits for the disk 60 %.
+ * journal costs nothing where rows are appended, WAL 30 %, and commits that wait for the disk 60 %.
  */
 #include "database_create.h"
 
@@ -172,8 +172,8 @@ static int check_header(const char *path, const unsigned char header[HEADER_SIZE
                          "program knows %d); use that one, or another file", path, version,
                          DATABASE_VERSION);
     if (version < DATABASE_VERSION)
-        return error_set(error, "%s: its format %" PRIu32 " is of no released version and cannot be "
-                         "brought up to date; read the captures again into another file", path,
+        return error_set(error, "%s: its format %" PRIu32 " is of no released version and cannot "
+                         "be brought up to date; read the captures again into another file", path,
                          version);
     return 0;
 }
@@ -246,8 +246,9 @@ static int write_rules(sqlite3 *db)
     sqlite3_stmt *insert = NULL;
     int result = sqlite3_prepare_v2(
         db, "INSERT INTO rule (name, severity, level, source, summary) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET severity = excluded.severity, level = excluded.level, "
-            "source = excluded.source, summary = excluded.summary", -1, &insert, NULL);
+            "ON CONFLICT (name) DO UPDATE SET severity = excluded.severity, level = "
+            "excluded.level, source = excluded.source, summary = excluded.summary",
+        -1, &insert, NULL);
     for (size_t i = 0; result == SQLITE_OK && i < RULE_COUNT; i++) {
         const struct rule_info *rule = &rule_table[i];
         (void)sqlite3_bind_text(insert, 1, rule->name, -1, SQLITE_STATIC);
@@ -330,7 +331,8 @@ static int open_sqlite(struct database_writer *writer, const char *path, struct 
     if (uri == NULL)
         return error_set(error, "out of memory");
     int result = sqlite3_open_v2(uri, &writer->db,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+                                 NULL);
     free(uri);
     if (result == SQLITE_OK)
         result = database_harden(writer->db);
@@ -345,15 +347,14 @@ static int open_sqlite(struct database_writer *writer, const char *path, struct 
 }
 
 /* A fresh file has nothing to lose but its own making; where something was before, a commit waits
- * for the disk. A reader in the way of the change of mode leaves it as it is, which is good, too. */
+ * for the disk. A reader in the way of the change of mode leaves it as it is: that is good, too. */
 static void choose_journal(struct database_writer *writer, int live)
 {
-    (void)sqlite3_exec(writer->db,
-                       live              ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"
-                       : writer->fresh   ? "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF"
-                                         : "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = "
-                                           "NORMAL",
-                       NULL, NULL, NULL);
+    static const char log[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
+    static const char fresh[] = "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF";
+    static const char safe[] = "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL";
+    const char *sql = live ? log : writer->fresh ? fresh : safe;
+    (void)sqlite3_exec(writer->db, sql, NULL, NULL, NULL);
     (void)sqlite3_busy_timeout(writer->db, BUSY_MS);
 }
 

@@ -391,6 +391,48 @@ static void work_wait_update(struct flow_table *table, struct flow_work *work)
 
 /* ---------------------------------------------------------------- segments */
 
+static uint64_t holes_missing(const struct flow_holes *holes)
+{
+    uint64_t missing = 0;
+    for (size_t i = 0; i < FLOW_HOLES; i++)
+        missing += holes->hole[i].missing;
+    return missing;
+}
+
+static void holes_add(struct flow_holes *holes, uint32_t from, uint32_t to, uint32_t missing)
+{
+    for (size_t i = 0; i < FLOW_HOLES && missing > 0; i++) {
+        if (holes->hole[i].missing > 0)
+            continue;
+        holes->hole[i] = (struct flow_hole){from, to, missing};
+        return;
+    }
+}
+
+/* Late bytes. Returns how many of them were missing. */
+static uint32_t holes_fill(struct flow_holes *holes, uint32_t from, uint32_t to)
+{
+    uint32_t filled = 0;
+    for (size_t i = 0; i < FLOW_HOLES; i++) {
+        struct flow_hole *hole = &holes->hole[i];
+        if (hole->missing == 0)
+            continue;
+        uint32_t first = flow_seq_diff(from, hole->from) > 0 ? from : hole->from;
+        uint32_t last = flow_seq_diff(to, hole->to) < 0 ? to : hole->to;
+        int32_t common = flow_seq_diff(last, first);
+        if (common <= 0)
+            continue;
+        uint32_t part = (uint32_t)common < hole->missing ? (uint32_t)common : hole->missing;
+        hole->missing -= part;
+        filled += part;
+        if (first == hole->from)
+            hole->from = last;
+        else if (last == hole->to)
+            hole->to = first;
+    }
+    return filled;
+}
+
 /* The reassembly ends, its numbers are kept. What it still waited for may yet come. */
 static void work_stop(struct flow_table *table, struct flow_work *work)
 {
@@ -407,11 +449,12 @@ static void work_stop(struct flow_table *table, struct flow_work *work)
         enum side side = flow_side(flow, dir);
         const struct reassembly_side *got = &before[side];
         reassembly_get(work->reassembly, side, &after);
-        work->hole[dir] = (struct flow_hole){
-            .offset = got->delivered,
-            .expected = after.missing - got->missing,
-            .end = work->start_seq[dir] + (uint32_t)after.delivered,
-        };
+        uint32_t start = work->start_seq[dir];
+        struct flow_holes *holes = &work->holes[dir];
+        *holes = (struct flow_holes){.offset = got->delivered,
+                                     .end = start + (uint32_t)after.delivered};
+        holes_add(holes, start + (uint32_t)got->delivered, holes->end,
+                  (uint32_t)(after.missing - got->missing));
         d->missing += got->missing;
         d->retransmits += got->retransmits;
         if (got->rtt_ns >= 0 && (d->rtt_ns < 0 || got->rtt_ns < d->rtt_ns))
@@ -428,25 +471,19 @@ static void work_stop(struct flow_table *table, struct flow_work *work)
     work->reassembly = NULL;
 }
 
-/* What cannot have come: never too much, since what was sent again only makes it less. */
-static uint64_t hole_missing(const struct flow_hole *hole)
-{
-    return hole->expected > hole->seen ? hole->expected - hole->seen : 0;
-}
-
 /* Nothing is delivered any more: sequence numbers tell what is missing or sent again. */
 static void work_count(struct flow_work *work, struct flow_dir *d, enum side side,
-                       struct flow_hole *hole, const struct segment *segment, uint32_t before)
+                       struct flow_holes *holes, const struct segment *segment, uint32_t before)
 {
     uint32_t end = segment->seq + (uint32_t)segment->payload_wire;
-    int32_t beyond = flow_seq_diff(end, hole->end);
-    if (beyond > 0) {
-        hole->expected += (uint32_t)beyond;
-        hole->end = end;
-    } else if (hole_missing(hole) == 0) {
+    int32_t ahead = flow_seq_diff(segment->seq, holes->end);
+    if (ahead > 0 && d->next != before)
+        holes_add(holes, holes->end, segment->seq, (uint32_t)ahead);
+    else if (ahead < 0 && holes_fill(holes, segment->seq, end) == 0 &&
+             flow_seq_diff(end, holes->end) <= 0)
         d->retransmits++;
-    }
-    hole->seen += segment->payload_wire;
+    if (flow_seq_diff(end, holes->end) > 0 && d->next != before)
+        holes->end = end;
     work->delivered[side] += d->next - before;
 }
 
@@ -471,7 +508,7 @@ void flow_work_segment(struct flow_table *table, struct flow *flow, unsigned dir
         work_ndpi(table, work, dir, segment);
     if (work == NULL || work->reassembly == NULL) {
         if (work != NULL && segment->payload_wire > 0 && !fresh)
-            work_count(work, &flow->dir[dir], flow_side(flow, dir), &work->hole[dir], segment,
+            work_count(work, &flow->dir[dir], flow_side(flow, dir), &work->holes[dir], segment,
                        before);
         return;
     }
@@ -568,12 +605,12 @@ static void flow_tell_one_sided(struct flow_table *table, struct flow *flow)
 static void flow_tell_holes(struct flow_table *table, struct flow *flow)
 {
     for (unsigned dir = 0; dir < 2 && flow->work != NULL; dir++) {
-        const struct flow_hole *hole = &flow->work->hole[dir];
-        uint64_t missing = hole_missing(hole);
+        const struct flow_holes *holes = &flow->work->holes[dir];
+        uint64_t missing = holes_missing(holes);
         if (missing == 0)
             continue;
         const struct mark mark = {.packet = flow->last_packet, .time_ns = flow->last_ns};
-        flow_tell_gap(table, flow, flow_side(flow, dir), hole->offset, missing, &mark);
+        flow_tell_gap(table, flow, flow_side(flow, dir), holes->offset, missing, &mark);
         flow->dir[dir].missing += missing;
     }
 }

@@ -123,11 +123,17 @@ _Static_assert(sizeof(struct flow) <= 400, "flows without payload must stay chea
 
 enum { LIMIT_NAMES = 4, CLASSIFY_PACKETS = 10 };
 
-struct flow_hole { /* once the reassembly is gone: what is missing, as far as counters can tell */
-    uint64_t offset;   /* of the first byte that can be missing */
-    uint64_t expected; /* bytes that were open at the stop, and all that lie beyond since */
-    uint64_t seen;     /* bytes that came since: late, new or again */
-    uint32_t end;      /* sequence number behind the highest byte */
+enum { FLOW_HOLES = 4 };
+
+/* Once the reassembly is gone: what is missing, as far as sequence numbers tell. More holes than
+ * have a place are forgotten: it may be too little, never too much. */
+struct flow_holes {
+    uint64_t offset; /* of the first byte that can be missing */
+    uint32_t end;    /* sequence number behind the highest byte */
+    struct flow_hole {
+        uint32_t from, to; /* sequence numbers */
+        uint32_t missing;  /* of these bytes */
+    } hole[FLOW_HOLES];
 };
 
 /* What a flow needs once there are bytes. Allocated from the run's budget; everything behind its
@@ -145,7 +151,7 @@ struct flow_work {
     uint64_t delivered[2];           /* by side: bytes of the stream, gaps included */
     uint32_t start_seq[2];           /* by dir: sequence number of offset 0, if start_known */
     uint8_t start_known[2];
-    struct flow_hole hole[2]; /* by dir */
+    struct flow_holes holes[2]; /* by dir */
     struct flow_work *wait_before, *wait_after; /* those with a hole; NULL and NULL: or alone */
     int64_t wait_since_ns;                      /* -1: not in the list */
 };

@@ -140,7 +140,8 @@ static int is_secret_word(struct text word)
 {
     static const char *const whole[] = {
         "auth", "key", "sig", "session", "sid", "code", "pass", "pwd", "ticket", "bearer", "cookie",
-        "authorization", "otp", "pin", "assertion", "samlresponse", "hmac", "psw", "passcode", NULL};
+        "authorization", "otp", "pin", "assertion", "samlresponse", "hmac", "psw", "passcode",
+        NULL};
     static const char *const ends[] = {
         "token", "password", "passwd", "secret", "signature", "apikey", "accesskey", "secretkey",
         "privatekey", "authkey", "jwt", "sessionid", "sessid", "credential", "credentials",

@@ -196,8 +196,7 @@ static int run_close_bus(struct run *run, struct error *error)
 int run_finish(struct run *run, const struct capture_info *info, const struct store_file *files,
                size_t file_count, int complete, struct error *error)
 {
-    if (complete)
-        flow_table_finish(run->flows);
+    flow_table_finish(run->flows);
     run_report(run);
     flow_table_free(run->flows);
     run->flows = NULL;
@@ -214,7 +213,10 @@ int run_finish(struct run *run, const struct capture_info *info, const struct st
 
 void run_release(struct run *run)
 {
-    flow_table_free(run->flows);
+    if (run->flows != NULL) {
+        flow_table_finish(run->flows);
+        flow_table_free(run->flows);
+    }
     if (run->bus != NULL)
         (void)bus_close(run->bus);
     if (run->store != NULL)

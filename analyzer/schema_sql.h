@@ -10,8 +10,8 @@ extern const char schema_tables_sql[];
 extern const char schema_indexes_sql[];
 extern const char schema_indexes_frame_sql[]; /* a new file gets them at the end */
 extern const char schema_views_sql[];
-extern const char schema_cross_sql[];
-extern const char schema_cross_layers_sql[]; /* :capture; needs websocket_accept() */
+extern const char schema_cross_sql[]; /* :capture; needs websocket_accept() */
+extern const char schema_cross_layers_sql[]; /* :capture; after the one before */
 extern const char schema_remove_sql[]; /* :fingerprint */
 
 #endif

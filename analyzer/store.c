@@ -24,8 +24,8 @@ static const int64_t commit_ns = 1000000000;
 
 static const char *const statements[STATEMENT_COUNT] = {
     [INSERT_FLOW] =
-        "INSERT INTO flow (id, capture_id, client_addr, client_port, server_addr, server_port, vlan, "
-        "community_id, first_ns, last_ns, client_packets, server_packets, client_bytes, "
+        "INSERT INTO flow (id, capture_id, client_addr, client_port, server_addr, server_port, "
+        "vlan, community_id, first_ns, last_ns, client_packets, server_packets, client_bytes, "
         "server_bytes, client_missing, server_missing, client_retransmits, server_retransmits, "
         "client_rtt_ns, server_rtt_ns, handshake, end, ndpi_protocol, ndpi_category, ndpi_risk) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -35,9 +35,9 @@ static const char *const statements[STATEMENT_COUNT] = {
         "client_retransmits = ?, server_retransmits = ?, client_rtt_ns = ?, server_rtt_ns = ?, "
         "handshake = ?, end = ?, ndpi_protocol = ?, ndpi_category = ?, ndpi_risk = ? WHERE id = ?",
     [INSERT_LAYER] =
-        "INSERT INTO layer (id, flow_id, parent_id, relation, protocol, expected, first_ns, packet, "
-        "client_offset, server_offset, client_head, server_head, ndpi_protocol, ndpi_category, "
-        "ndpi_risk, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO layer (id, flow_id, parent_id, relation, protocol, expected, first_ns, "
+        "packet, client_offset, server_offset, client_head, server_head, ndpi_protocol, "
+        "ndpi_category, ndpi_risk, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [UPDATE_LAYER] =
         "UPDATE layer SET protocol = coalesce(?, protocol), client_head = ?, server_head = ?, "
         "ndpi_protocol = ?, ndpi_category = ?, ndpi_risk = ?, detail = ? WHERE id = ?",
@@ -80,7 +80,8 @@ static const char *const statements[STATEMENT_COUNT] = {
     [ADD_FINDING_COUNT] = "UPDATE finding SET count = count + 1 "
                           "WHERE session_id = ? AND rule = ? AND sender IS ?",
     [UPDATE_FINDING_FRAME] = "UPDATE finding SET frame_id = ? WHERE id = ?",
-    [INSERT_GAP] = "INSERT INTO gap (flow_id, sender, offset, length, at_ns) VALUES (?, ?, ?, ?, ?)",
+    [INSERT_GAP] = "INSERT INTO gap (flow_id, sender, offset, length, at_ns) "
+                   "VALUES (?, ?, ?, ?, ?)",
     [UPSERT_COUNTER] = "INSERT INTO counter (capture_id, name, value) VALUES (?, ?, ?) "
                        "ON CONFLICT (capture_id, name) DO UPDATE SET value = excluded.value",
 };
@@ -153,7 +154,8 @@ void store_bind_word(sqlite3_stmt *statement, int column, const char *word)
     if (word == NULL)
         (void)sqlite3_bind_null(statement, column);
     else
-        (void)sqlite3_bind_text64(statement, column, word, strlen(word), SQLITE_STATIC, SQLITE_UTF8);
+        (void)sqlite3_bind_text64(statement, column, word, strlen(word), SQLITE_STATIC,
+                                  SQLITE_UTF8);
 }
 
 void store_bind_blob(sqlite3_stmt *statement, int column, struct text bytes)
@@ -307,8 +309,8 @@ static int load_key(struct store *store)
 {
     sqlite3_stmt *statement = NULL;
     int found = 0;
-    int result = sqlite3_prepare_v2(store->db, "SELECT value FROM setting WHERE name = 'secret_key'",
-                                    -1, &statement, NULL);
+    int result = sqlite3_prepare_v2(store->db, "SELECT value FROM setting WHERE name = "
+                                               "'secret_key'", -1, &statement, NULL);
     if (result == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW &&
         sqlite3_column_type(statement, 0) == SQLITE_BLOB &&
         sqlite3_column_bytes(statement, 0) == REDACT_KEY_SIZE) {
@@ -536,12 +538,12 @@ static int summarise(struct store *store, struct store_summary *summary)
     *summary = (struct store_summary){.capture_id = store->capture};
     if (count_words(store, "SELECT 'flow', count(*) FROM flow WHERE capture_id = ?", flow, 1,
                     &summary->flows) != 0 ||
-        count_words(store, "SELECT s.outcome, count(*) FROM flow f CROSS JOIN session s ON s.flow_id "
-                           "= f.id WHERE f.capture_id = ? GROUP BY 1", outcomes, 5,
+        count_words(store, "SELECT s.outcome, count(*) FROM flow f CROSS JOIN session s ON "
+                           "s.flow_id = f.id WHERE f.capture_id = ? GROUP BY 1", outcomes, 5,
                     summary->outcomes) != 0 ||
-        count_words(store, "SELECT coalesce(x.severity, r.severity), count(*) FROM finding x JOIN rule r ON r.name = "
-                           "x.rule WHERE x.capture_id = ? GROUP BY 1", severities, 4,
-                    summary->findings) != 0)
+        count_words(store, "SELECT coalesce(x.severity, r.severity), count(*) FROM finding x "
+                           "JOIN rule r ON r.name = x.rule WHERE x.capture_id = ? GROUP BY 1",
+                    severities, 4, summary->findings) != 0)
         return -1;
     for (size_t i = 0; i < 5; i++)
         summary->sessions += summary->outcomes[i];

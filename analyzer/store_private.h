@@ -84,7 +84,7 @@ struct store_layer {
 
 enum { FRAMES_FIRST = 8, FRAMES_RECENT = 16, FRAMES_CONTROL = 16 };
 
-/* Rows of the frames that a finding may still name: the first, the last, the last control frames. */
+/* Rows of frames that a finding may still name: the first, the last, the last control frames. */
 struct store_frames {
     struct {
         uint64_t serial;
@@ -214,7 +214,7 @@ int store_event(struct store *store, struct event *event);
 /* Gives the flow and its layers their rows, with what was kept about it. 0 or -1. */
 int store_publish(struct store *store, struct store_flow *flow, const struct event *close);
 
-/* Shed frames of a session, as told by a counter or found by the queue: two ways to say the same. */
+/* Shed frames of a session, told by a counter or by a finding: two ways to say the same. */
 int store_frames_shed(struct store *store, struct store_session *session);
 
 /* The row of a session: 0 where there is none. */

@@ -122,7 +122,8 @@ static int flow_insert(struct store *store, struct store_flow *flow, const struc
     return store_run(store, insert);
 }
 
-static int flow_update(struct store *store, const struct store_flow *flow, const struct event *close)
+static int flow_update(struct store *store, const struct store_flow *flow,
+                       const struct event *close)
 {
     sqlite3_stmt *update = store_statement(store, UPDATE_FLOW);
     if (update == NULL)
@@ -665,7 +666,8 @@ static int end_forgotten(struct store *store, const struct store_flow *flow, con
     return store_run(store, update);
 }
 
-static int flow_end_sessions(struct store *store, struct store_flow *flow, const struct event *event)
+static int flow_end_sessions(struct store *store, struct store_flow *flow,
+                             const struct event *event)
 {
     const struct event_flow_close *close = &event->u.flow_close;
     const struct end end = {close->last_ns, close->idle_ns, session_end_of(close->end),
@@ -718,7 +720,8 @@ static int counter(struct store *store, struct event *event)
         struct store_flow *flow = store_flow_find(store, event->flow);
         struct store_session *session = flow != NULL ? store_session_find(flow, event->session)
                                                      : NULL;
-        if (session == NULL || said->name.len != 11 || memcmp(said->name.data, "frames-shed", 11) != 0)
+        if (session == NULL || said->name.len != 11 ||
+            memcmp(said->name.data, "frames-shed", 11) != 0)
             return 0;
         session->shed_told = said->value;
         return store_frames_shed(store, session);

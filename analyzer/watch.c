@@ -259,7 +259,6 @@ static void answered(struct watch *watch, const struct event *event)
     struct buffer line = {0};
     if (session == NULL || session->told != TOLD_NOTHING)
         return;
-
     if (answer->accepted.len > 0 && session->mechanism == MECHANISM_UPGRADE) {
         struct buffer text = {0};
         add(&text, answer->accepted);

@@ -60,20 +60,20 @@ static int answers_attempt(const struct http1 *http)
  * on its way: few clients pipeline. Returns its flags, or -1. */
 static int match(struct http1 *http)
 {
-    if (http->server_lost || answers_attempt(http))
-        while (http->queue_count > 1)
-            queue_pop(http);
+    int skip = http->server_lost || answers_attempt(http);
     http->server_lost = 0;
-    int front = http1_queue_front(http);
-    if (front >= 0 && (front & HTTP1_REQUEST_UNKNOWN) != 0 && http->queue_count > 1) {
-        if (http->attempt != NULL && sent_without(http, http->attempt))
-            return front;
+    while (http->queue_count > 1) {
+        int front = http1_queue_front(http);
+        int unknown = (front & HTTP1_REQUEST_UNKNOWN) != 0;
+        if (!skip && !unknown)
+            break;
+        if (!skip && http->attempt != NULL && sent_without(http, http->attempt))
+            break;
         if ((front & HTTP1_REQUEST_ANSWERED) == 0 && http->attempt != NULL)
             http->attempt->upgrade.unsure = 1;
         queue_pop(http);
-        front = http1_queue_front(http);
     }
-    return front;
+    return http1_queue_front(http);
 }
 
 static void answered(struct http1 *http)

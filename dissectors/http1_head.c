@@ -353,7 +353,7 @@ static int field_line(struct http1_head *head, struct layer *layer, const uint8_
                       size_t len, size_t at)
 {
     len = line_text(data, len);
-    if (len == 0 || data[0] == ' ' || data[0] == '\t') { /* RFC 9112 2.2: white space before fields */
+    if (len == 0 || data[0] == ' ' || data[0] == '\t') { /* in front of all fields (RFC 9112 2.2) */
         flaw(head, HTTP_OBS_FOLD, at);
         return 0;
     }

@@ -1,6 +1,7 @@
 /*
- * What the files of HTTP/1.x share: http1_head.c reads start lines and fields, http1_session.c keeps
- * the attempts to switch, http1.c walks through the messages of both sides.
+ * What the files of HTTP/1.x share: http1_head.c reads start lines and fields, http1_session.c
+ * keeps the attempts to switch, http1_exchange.c says what complete heads mean, http1_evidence.c
+ * what bytes prove, and http1.c walks through the messages of both sides.
  */
 #ifndef SWITCHTAP_HTTP1_PRIVATE_H
 #define SWITCHTAP_HTTP1_PRIVATE_H

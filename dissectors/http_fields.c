@@ -179,7 +179,7 @@ struct http_params http_params_of(struct text member)
     return (struct http_params){.rest = member, .open = 1};
 }
 
-/* Between the quotes, without looking into escapes; bad where the quote does not close at the end. */
+/* Between the quotes, escapes kept; bad where the quote does not close at the end. */
 static struct text inside_quotes(struct text value, int *bad)
 {
     size_t i = 1;

@@ -23,7 +23,7 @@ enum {
     HTTP_LINE_WITHOUT_COLON = 8,
     HTTP_END_BARE_LF = 16,        /* the empty line is LF alone */
     HTTP_NOT_TERMINATED = 32,     /* there is no empty line: something else followed */
-    HTTP_INCOMPLETE = 64,         /* a limit: fields are missing or cut, nothing follows from absence */
+    HTTP_INCOMPLETE = 64,         /* a limit: fields are missing or cut; absence proves nothing */
     HTTP_LENGTH_CONFLICT = 128,   /* several Content-Length values, or one that is no number */
     HTTP_BROKEN_START = 256       /* a CONNECT whose request line has no version */
 };
@@ -84,7 +84,7 @@ struct http_params {
 };
 
 struct http_param {
-    struct text name, value; /* value without its quotes, escapes kept; none where there is no '=' */
+    struct text name, value; /* value without its quotes, escapes kept; none without a '=' */
     int quoted;
     int bad; /* not token [ "=" ( token / quoted-string ) ] */
 };

@@ -564,10 +564,13 @@ static void run(struct layer *layer, enum side side)
         case PROBING:
             if (!probe(layer))
                 return;
-            side = earlier_side(layer); /* both may have waited for the decision */
+            if (layer->phase == RUNNING) /* both may have waited for the decision */
+                side = earlier_side(layer);
             break;
         case SEEKING:
             seek(layer, side);
+            if (layer->phase == SEEKING && input_view(&layer->in[side_peer(side)]).len > 0)
+                seek(layer, side_peer(side));
             if (layer->phase == SEEKING)
                 return;
             break;

@@ -435,8 +435,8 @@ static const char *private_kind(struct text host)
     if (http_text_begins(host, "fe8") || http_text_begins(host, "fe9") ||
         http_text_begins(host, "fea") || http_text_begins(host, "feb"))
         return "link-local";
-    int four = host.len > 4 && host.data[4] == ':'; /* fc00::/7 */
-    return four && (http_text_begins(host, "fc") || http_text_begins(host, "fd")) ? "private" : NULL;
+    int unique_local = http_text_begins(host, "fc") || http_text_begins(host, "fd");
+    return unique_local && host.len > 4 && host.data[4] == ':' ? "private" : NULL;
 }
 
 static void judge_connect(const struct upgrade *upgrade, const struct http_report *report)

@@ -461,8 +461,9 @@ int upgrade_is_docker_stream(const struct http_head *answer)
 {
     struct text type = http_text_trim(http_text_before(http_field_value(answer, "Content-Type"),
                                                        ';'));
-    return answer->status == 200 && (http_text_is(type, "application/vnd.docker.raw-stream") ||
-                                     http_text_is(type, "application/vnd.docker.multiplexed-stream"));
+    return answer->status == 200 &&
+           (http_text_is(type, "application/vnd.docker.raw-stream") ||
+            http_text_is(type, "application/vnd.docker.multiplexed-stream"));
 }
 
 static void judge_docker(const struct exchange *x)

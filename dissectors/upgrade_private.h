@@ -17,7 +17,7 @@ static inline int upgrade_complete(const struct http_head *head)
 /* Reports an Upgrade field that Connection does not name. */
 void upgrade_connection_option(const struct http_head *head, const struct http_report *report);
 
-/* The lowest version of TLS that a list of tokens names, as 10 to 13; 0: none. best: the highest. */
+/* The lowest version of TLS that the Upgrade list names, 10 to 13; 0: none. best: the highest. */
 unsigned upgrade_tls_version(const struct http_head *head, int best);
 
 /* What a finished WebSocket handshake says about whom the server lets in. */

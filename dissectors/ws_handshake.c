@@ -112,7 +112,8 @@ static int legacy(const struct http_head *request, const struct http_field **fie
             return i < 3 ? 2 : 1; /* 2: of a time before Sec-WebSocket-Key */
     }
     *field = http_field_find(request, "Sec-WebSocket-Version");
-    if (*field != NULL && (http_text_is((*field)->value, "7") || http_text_is((*field)->value, "8")))
+    struct text version = *field != NULL ? (*field)->value : TEXT_NONE;
+    if (http_text_is(version, "7") || http_text_is(version, "8"))
         return 1;
     *field = NULL;
     return 0;
@@ -202,8 +203,8 @@ static enum known registered(struct text name, const char **as)
 /* Subprotocols are misused to carry tokens, because browsers let scripts set no other field. */
 static int may_be_secret(struct text name)
 {
-    return name.len > 40 || http_text_contains(name, "bearer") || http_text_contains(name, "token") ||
-           http_text_contains(name, "auth");
+    return name.len > 40 || http_text_contains(name, "bearer") ||
+           http_text_contains(name, "token") || http_text_contains(name, "auth");
 }
 
 static struct text shown(struct text name)

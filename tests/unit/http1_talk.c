@@ -151,8 +151,8 @@ static void compare(const struct talk_turn *turns, size_t count, int flags, size
     pieces.cut = 1;
     play(&pieces, turns, count, flags, size, turn, at);
     if (strcmp(pieces.text, other.text) != 0)
-        ck_abort_msg("cut by %zu, turn %zu at %zu:\n%.4000s\nwhole:\n%.4000s", size, turn, at, pieces.text,
-                     other.text);
+        ck_abort_msg("cut by %zu, turn %zu at %zu:\n%.4000s\nwhole:\n%.4000s", size, turn, at,
+                     pieces.text, other.text);
 }
 
 const char *talk(const struct talk_turn *turns, size_t count, int flags)

@@ -21,6 +21,7 @@ struct talk_turn {
 #define C(s) {CLIENT, s, sizeof(s) - 1, 0, 0, 0}
 #define S(s) {SERVER, s, sizeof(s) - 1, 0, 0, 0}
 #define C_BLIND(s) {CLIENT, s, sizeof(s) - 1, 0, 0, 1}
+#define S_BLIND(s) {SERVER, s, sizeof(s) - 1, 0, 0, 1}
 #define C_GAP(n) {CLIENT, NULL, 0, n, 0, 0}
 #define S_GAP(n) {SERVER, NULL, 0, n, 0, 0}
 #define C_END {CLIENT, NULL, 0, 0, 1, 0}

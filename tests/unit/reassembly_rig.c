@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 2, 3))) static void rig_log(struct rig *rig, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void tcp_log(struct rig *rig, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -20,61 +20,61 @@ __attribute__((format(printf, 2, 3))) static void rig_log(struct rig *rig, const
     rig->used += (size_t)n;
 }
 
-static char rig_letter(enum side side)
+static char tcp_letter(enum side side)
 {
     return side == CLIENT ? 'c' : 's';
 }
 
-static void rig_data(void *flow, enum side side, const uint8_t *bytes, size_t len,
+static void tcp_data(void *flow, enum side side, const uint8_t *bytes, size_t len,
                      const struct mark *mark)
 {
     struct rig *rig = flow;
     rig->mark = *mark;
-    rig_log(rig, "%c[%" PRIu64 "]", rig_letter(side), mark->root_offset);
+    tcp_log(rig, "%c[%" PRIu64 "]", tcp_letter(side), mark->root_offset);
     if (rig->marks && mark->acked_valid)
-        rig_log(rig, "<%" PRIu64, mark->acked);
+        tcp_log(rig, "<%" PRIu64, mark->acked);
     if (rig->marks)
-        rig_log(rig, "#%" PRIu64, mark->packet);
-    rig_log(rig, "\"%.*s\" ", (int)len, (const char *)bytes);
+        tcp_log(rig, "#%" PRIu64, mark->packet);
+    tcp_log(rig, "\"%.*s\" ", (int)len, (const char *)bytes);
 }
 
-static void rig_gap(void *flow, enum side side, uint64_t offset, uint64_t len,
+static void tcp_gap(void *flow, enum side side, uint64_t offset, uint64_t len,
                     const struct mark *mark)
 {
     struct rig *rig = flow;
     rig->mark = *mark;
     ck_assert_uint_eq(offset, mark->root_offset);
-    rig_log(rig, "%c[%" PRIu64 "]-%" PRIu64 " ", rig_letter(side), offset, len);
+    tcp_log(rig, "%c[%" PRIu64 "]-%" PRIu64 " ", tcp_letter(side), offset, len);
 }
 
-static void rig_eof(void *flow, enum side side, const struct mark *mark)
+static void tcp_eof(void *flow, enum side side, const struct mark *mark)
 {
     struct rig *rig = flow;
     rig->mark = *mark;
-    rig_log(rig, "%c. ", rig_letter(side));
+    tcp_log(rig, "%c. ", tcp_letter(side));
 }
 
-static void rig_conflict(void *flow, enum side side, uint64_t offset, const uint8_t *kept,
+static void tcp_conflict(void *flow, enum side side, uint64_t offset, const uint8_t *kept,
                          const uint8_t *other, size_t len, const struct mark *mark)
 {
     struct rig *rig = flow;
     ck_assert_uint_eq(offset, mark->root_offset);
     ck_assert_uint_eq(mark->packet, rig->packet);
-    rig_log(rig, "%c[%" PRIu64 "]!%.*s/%.*s ", rig_letter(side), offset, (int)len,
+    tcp_log(rig, "%c[%" PRIu64 "]!%.*s/%.*s ", tcp_letter(side), offset, (int)len,
             (const char *)kept, (int)len, (const char *)other);
 }
 
-static void rig_limit(void *flow, enum side side, const char *name, uint64_t value,
+static void tcp_limit(void *flow, enum side side, const char *name, uint64_t value,
                       const struct mark *mark)
 {
     (void)mark;
-    rig_log(flow, "%c#%s=%" PRIu64 " ", rig_letter(side), name, value);
+    tcp_log(flow, "%c#%s=%" PRIu64 " ", tcp_letter(side), name, value);
 }
 
-static const struct reassembly_handler rig_handler = {rig_data, rig_gap, rig_eof, rig_conflict,
-                                                      rig_limit};
+static const struct reassembly_handler tcp_handler = {tcp_data, tcp_gap, tcp_eof, tcp_conflict,
+                                                      tcp_limit};
 
-void rig_begin(struct rig *rig)
+void tcp_begin(struct rig *rig)
 {
     memset(rig, 0, sizeof *rig);
     budget_init(&rig->budget, 16 << 20, NULL);
@@ -85,24 +85,24 @@ void rig_begin(struct rig *rig)
                                                .gap_packets = 8};
     rig->isn[CLIENT] = 1000;
     rig->isn[SERVER] = 0xffffff00;
-    rig_start(rig);
+    tcp_start(rig);
 }
 
-void rig_start(struct rig *rig)
+void tcp_start(struct rig *rig)
 {
     reassembly_free(rig->r);
-    rig->r = reassembly_new(&rig_handler, rig, &rig->options, &rig->budget);
+    rig->r = reassembly_new(&tcp_handler, rig, &rig->options, &rig->budget);
     ck_assert_ptr_nonnull(rig->r);
 }
 
-void rig_end(struct rig *rig)
+void tcp_end(struct rig *rig)
 {
     reassembly_free(rig->r);
     rig->r = NULL;
     ck_assert_uint_eq(rig->budget.used, 0);
 }
 
-void rig_put(struct rig *rig, enum side side, struct put put)
+void tcp_put(struct rig *rig, enum side side, struct put put)
 {
     rig->now_ns += 1000000 + put.later_ns;
     size_t len = put.len > 0 || put.data == NULL ? put.len : strlen(put.data);
@@ -124,26 +124,26 @@ void rig_put(struct rig *rig, enum side side, struct put put)
     reassembly_segment(rig->r, side, &segment);
 }
 
-void rig_handshake(struct rig *rig)
+void tcp_handshake(struct rig *rig)
 {
     PUT(rig, CLIENT, .flags = TCP_SYN, .no_ack = 1);
     PUT(rig, SERVER, .flags = TCP_SYN);
     PUT(rig, CLIENT, .seq = 0);
 }
 
-void rig_wait(struct rig *rig, int packets, int64_t seq, int64_t ack)
+void tcp_wait(struct rig *rig, int packets, int64_t seq, int64_t ack)
 {
     while (packets-- > 0)
         PUT(rig, CLIENT, .seq = seq, .ack = ack);
 }
 
-void rig_flush(struct rig *rig)
+void tcp_flush(struct rig *rig)
 {
     struct mark mark = {.packet = rig->packet, .time_ns = rig->now_ns};
     reassembly_flush(rig->r, &mark);
 }
 
-void rig_expect(struct rig *rig, const char *expected)
+void tcp_expect(struct rig *rig, const char *expected)
 {
     if (rig->used > 0)
         rig->used--; /* the last blank */
@@ -153,7 +153,7 @@ void rig_expect(struct rig *rig, const char *expected)
     rig->log[0] = '\0';
 }
 
-struct reassembly_side rig_side(const struct rig *rig, enum side side)
+struct reassembly_side tcp_side(const struct rig *rig, enum side side)
 {
     struct reassembly_side out;
     reassembly_get(rig->r, side, &out);

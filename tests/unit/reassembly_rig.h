@@ -41,18 +41,18 @@ struct put {
 };
 
 /* Policy bsd, 64 KiB held, 4 KiB recent, 8 packets or 1 s of waiting, 16 MiB of budget. */
-void rig_begin(struct rig *rig);
-void rig_start(struct rig *rig); /* after options were changed: a new reassembly */
-void rig_end(struct rig *rig);   /* frees, checks that nothing is charged any more */
-void rig_put(struct rig *rig, enum side side, struct put put);
-void rig_handshake(struct rig *rig);
+void tcp_begin(struct rig *rig);
+void tcp_start(struct rig *rig); /* after options were changed: a new reassembly */
+void tcp_end(struct rig *rig);   /* frees, checks that nothing is charged any more */
+void tcp_put(struct rig *rig, enum side side, struct put put);
+void tcp_handshake(struct rig *rig);
 /* Packets that mean nothing but that time goes by: the client repeats what it said. */
-void rig_wait(struct rig *rig, int packets, int64_t seq, int64_t ack);
-void rig_flush(struct rig *rig);
+void tcp_wait(struct rig *rig, int packets, int64_t seq, int64_t ack);
+void tcp_flush(struct rig *rig);
 /* Compares the log since the last call. */
-void rig_expect(struct rig *rig, const char *expected);
-struct reassembly_side rig_side(const struct rig *rig, enum side side);
+void tcp_expect(struct rig *rig, const char *expected);
+struct reassembly_side tcp_side(const struct rig *rig, enum side side);
 
-#define PUT(rig, side, ...) rig_put((rig), (side), (struct put){__VA_ARGS__})
+#define PUT(rig, side, ...) tcp_put((rig), (side), (struct put){__VA_ARGS__})
 
 #endif

@@ -138,8 +138,12 @@ START_TEST(test_writing)
 {
     static const char *const refused[] = {
         "DELETE FROM session", "INSERT INTO setting VALUES (1, 2)", "UPDATE session SET host = 1",
-        "CREATE TABLE x (y)", "CREATE TEMP TABLE x (y)", "CREATE TEMP VIEW x AS SELECT 1",
-        "DROP TABLE frame", "ATTACH ':memory:' AS x", "ATTACH '/tmp/x.db' AS x", "DETACH main",
+        "CREATE TABLE x (y)", "CREATE TEMP TABLE x (y)",
+        "CREATE TABLE x AS SELECT 1", "CREATE VIRTUAL TABLE x USING fts5(y)",
+        "CREATE TEMP VIEW x AS SELECT 1",
+        "DROP TABLE frame", "UPDATE sqlite_master SET sql = 1",
+        "INSERT INTO sqlite_master VALUES (1, 2, 3, 4, 5)", "ATTACH ':memory:' AS x",
+        "ATTACH '/tmp/x.db' AS x", "DETACH main",
         "PRAGMA user_version = 3", "PRAGMA writable_schema = 1", "PRAGMA journal_mode = DELETE",
         "PRAGMA query_only = 0", "PRAGMA trusted_schema = 1", "PRAGMA cache_spill = 1",
         "PRAGMA temp_store_directory = '/tmp'", "PRAGMA wal_checkpoint", "VACUUM",
@@ -159,15 +163,12 @@ START_TEST(test_writing)
     static const char *const allowed[] = {
         "PRAGMA table_info(session)", "PRAGMA user_version", "PRAGMA foreign_key_check",
         "PRAGMA integrity_check", "SELECT count(*) FROM pragma_table_info('session')",
+        "SELECT * FROM json_each('[1]')",
         "EXPLAIN QUERY PLAN SELECT * FROM session", "WITH x AS (SELECT 1) SELECT * FROM x",
         "VALUES (1)", ";SELECT 1;;",
     };
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
         struct query *query = database_query(database, allowed[i], &error);
-        if (i + 1 == sizeof allowed / sizeof allowed[0]) { /* an empty statement comes first */
-            ck_assert_ptr_null(query);
-            continue;
-        }
         ck_assert_msg(query != NULL, "%s: %s", allowed[i], error.text);
         ck_assert_msg(query_step(query, &error) >= 0, "%s: %s", allowed[i], error.text);
         query_free(query);
@@ -193,8 +194,9 @@ START_TEST(test_refused)
     int fd = open(rig_path, O_CREAT | O_WRONLY, 0600);
     ck_assert_int_ge(fd, 0);
     refused(rig_path, "empty");
-    ck_assert_int_eq(write(fd, "this is a text that is long enough to be read as a header, or so one"
-                               " may think; it goes on and on until a hundred bytes are full", 128),
+    ck_assert_int_eq(write(fd, "this is a text that is long enough to be read as a header, or so "
+                               "one may think; it goes on and on until a hundred bytes are full",
+                           128),
                      128);
     (void)close(fd);
     refused(rig_path, "no SQLite database");
@@ -246,7 +248,7 @@ START_TEST(test_hostile)
     ck_assert_int_eq(query_step(query, &error), -1);
     ck_assert_str_eq(error.text, "interrupted");
     query_free(query);
-    query = database_query(database, "SELECT printf('%.*c', 500000000, 'x')", &error);
+    query = database_query(database, "SELECT zeroblob(500000000)", &error);
     ck_assert_ptr_nonnull(query);
     ck_assert_int_eq(query_step(query, &error), -1); /* larger than a value may be */
     query_free(query);
@@ -274,7 +276,8 @@ START_TEST(test_damaged)
             continue;
         static const char *const queries[] = {"SELECT * FROM session_summary",
                                               "SELECT * FROM finding_summary",
-                                              "SELECT * FROM message", "SELECT * FROM host_latency"};
+                                              "SELECT * FROM message",
+                                              "SELECT * FROM host_latency"};
         for (size_t i = 0; i < 4; i++) {
             struct query *query = database_query(database, queries[i], &error);
             while (query != NULL && query_step(query, &error) == 1)
@@ -324,8 +327,8 @@ START_TEST(test_after_a_crash)
         sqlite3 *db = NULL;
         (void)sqlite3_open(rig_path, &db);
         (void)sqlite3_exec(db, "PRAGMA cache_size = 2; PRAGMA synchronous = OFF; BEGIN;"
-                               "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r LIMIT "
-                               "5000) INSERT INTO gap SELECT 1, 'client', n, n, n FROM r;"
+                               "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r "
+                               "LIMIT 5000) INSERT INTO gap SELECT 1, 'client', n, n, n FROM r;"
                                "UPDATE session SET host = 'half'", NULL, NULL, NULL);
         (void)kill(getpid(), SIGKILL);
     }

@@ -13,25 +13,25 @@ static struct rig rig;
 
 static void setup(void)
 {
-    rig_begin(&rig);
+    tcp_begin(&rig);
 }
 
 static void teardown(void)
 {
-    rig_end(&rig);
+    tcp_end(&rig);
 }
 
 /* --- one stream --- */
 
 START_TEST(in_order)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_expect(&rig, "c[0]\"abc\"");
     PUT(&rig, CLIENT, .seq = 3, .data = "de");
     PUT(&rig, SERVER, .seq = 0, .ack = 5, .data = "xy");
-    rig_expect(&rig, "c[3]\"de\" s[0]\"xy\"");
-    struct reassembly_side c = rig_side(&rig, CLIENT);
+    tcp_expect(&rig, "c[3]\"de\" s[0]\"xy\"");
+    struct reassembly_side c = tcp_side(&rig, CLIENT);
     ck_assert_uint_eq(c.delivered, 5);
     ck_assert_uint_eq(c.missing + c.retransmits + c.duplicates + c.out_of_order + c.ignored, 0);
     ck_assert_int_eq(c.started && c.syn && c.from_start && !c.fin && !c.rst, 1);
@@ -40,48 +40,48 @@ END_TEST
 
 START_TEST(out_of_order)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 6, .data = "gh");
     PUT(&rig, CLIENT, .seq = 3, .data = "def");
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"def\" c[6]\"gh\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).out_of_order, 2);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 0);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"def\" c[6]\"gh\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).out_of_order, 2);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 0);
 }
 END_TEST
 
 START_TEST(overlap_of_delivered)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abcdef");
     PUT(&rig, CLIENT, .seq = 0, .data = "abcdef");
     PUT(&rig, CLIENT, .seq = 2, .data = "cd");
     PUT(&rig, CLIENT, .seq = 4, .data = "efgh");
-    rig_expect(&rig, "c[0]\"abcdef\" c[6]\"gh\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 3);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).conflicts, 0);
+    tcp_expect(&rig, "c[0]\"abcdef\" c[6]\"gh\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 3);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).conflicts, 0);
 }
 END_TEST
 
 START_TEST(overlap_of_held)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 4, .data = "ef");
     PUT(&rig, CLIENT, .seq = 8, .data = "ij");
     PUT(&rig, CLIENT, .seq = 3, .data = "defghijkl"); /* spans both */
     PUT(&rig, CLIENT, .seq = 4, .data = "ef");
     PUT(&rig, CLIENT, .seq = 0, .data = "abcde");
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"d\" c[4]\"ef\" c[6]\"gh\" c[8]\"ij\" c[10]\"kl\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).conflicts, 0);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 1);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"d\" c[4]\"ef\" c[6]\"gh\" c[8]\"ij\" c[10]\"kl\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).conflicts, 0);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 1);
 }
 END_TEST
 
 START_TEST(number_wrap)
 {
     rig.isn[CLIENT] = 0xfffffffe;
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
     PUT(&rig, CLIENT, .seq = 2, .data = "c");
     PUT(&rig, CLIENT, .seq = 1, .data = "b");
@@ -89,19 +89,19 @@ START_TEST(number_wrap)
     memset(block, 'x', sizeof block);
     for (int i = 0; i < 3; i++)
         PUT(&rig, SERVER, .seq = i * 1000, .ack = 3, .data = block, .len = sizeof block);
-    ck_assert_uint_eq(rig_side(&rig, SERVER).delivered, 3000);
+    ck_assert_uint_eq(tcp_side(&rig, SERVER).delivered, 3000);
     rig.used = 0;
     PUT(&rig, CLIENT, .seq = 3, .ack = 3000, .data = "d");
     ck_assert_uint_eq(rig.mark.acked, 3000);
     PUT(&rig, SERVER, .seq = 3000, .ack = 4, .data = "e");
-    rig_expect(&rig, "c[3]\"d\" s[3000]\"e\"");
+    tcp_expect(&rig, "c[3]\"d\" s[3000]\"e\"");
 }
 END_TEST
 
 /* Streams of more than 4 GiB keep their offsets. */
 START_TEST(number_beyond_4gib)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     char byte[] = "z";
     int64_t seq = 0;
     for (int i = 0; i < 5; i++) {
@@ -110,13 +110,13 @@ START_TEST(number_beyond_4gib)
             PUT(&rig, SERVER, .seq = 0, .ack = seq + (step + 1) * (16 << 20));
         seq += 64 * (16 << 20);
         PUT(&rig, CLIENT, .seq = seq, .data = byte);
-        rig_wait(&rig, 9, seq + 1, 0);
+        tcp_wait(&rig, 9, seq + 1, 0);
         seq++;
         PUT(&rig, SERVER, .seq = 0, .ack = seq);
         rig.used = 0;
     }
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).delivered, 5 * ((UINT64_C(1) << 30) + 1));
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 5 * (UINT64_C(1) << 30));
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).delivered, 5 * ((UINT64_C(1) << 30) + 1));
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 5 * (UINT64_C(1) << 30));
 }
 END_TEST
 
@@ -152,11 +152,11 @@ START_TEST(overlap_policy)
                               [OVERLAP_LAST] = c->last, [OVERLAP_LINUX] = c->linux,
                               [OVERLAP_WINDOWS] = c->bsd};
     rig.options.policy = (enum overlap_policy)(_i % 5);
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = c->old_at, .data = c->old);
     PUT(&rig, CLIENT, .seq = c->new_at, .data = c->new);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).conflicts, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).conflicts, 1);
     rig.used = 0;
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     char all[64] = "";
@@ -173,48 +173,48 @@ END_TEST
 
 START_TEST(conflict_with_held_names_both)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 1, .data = "bcdef");
     PUT(&rig, CLIENT, .seq = 1, .data = "bXXef");
-    rig_expect(&rig, "c[2]!cd/XX");
+    tcp_expect(&rig, "c[2]!cd/XX");
     PUT(&rig, CLIENT, .seq = 1, .data = "bXXef"); /* the same once more: told already */
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
-    rig_expect(&rig, "c[0]\"a\" c[1]\"bcdef\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).conflicts, 1);
+    tcp_expect(&rig, "c[0]\"a\" c[1]\"bcdef\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).conflicts, 1);
 }
 END_TEST
 
 START_TEST(conflict_with_held_won_by_new)
 {
     rig.options.policy = OVERLAP_LAST;
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 1, .data = "bcdef");
     PUT(&rig, CLIENT, .seq = 2, .data = "XX");
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
-    rig_expect(&rig, "c[2]!XX/cd c[0]\"a\" c[1]\"b\" c[2]\"XX\" c[4]\"ef\"");
+    tcp_expect(&rig, "c[2]!XX/cd c[0]\"a\" c[1]\"b\" c[2]\"XX\" c[4]\"ef\"");
 }
 END_TEST
 
 START_TEST(conflict_with_delivered)
 {
     rig.options.policy = OVERLAP_LAST; /* what was delivered stays under any policy */
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "GET /a HTTP");
     PUT(&rig, CLIENT, .seq = 4, .data = "/evil!");
-    rig_expect(&rig, "c[0]\"GET /a HTTP\" c[5]!a HTT/evil!");
+    tcp_expect(&rig, "c[0]\"GET /a HTTP\" c[5]!a HTT/evil!");
     PUT(&rig, CLIENT, .seq = 0, .data = "PUT /a HTTP/1.1");
-    rig_expect(&rig, "c[0]!GE/PU c[11]\"/1.1\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).conflicts, 2);
+    tcp_expect(&rig, "c[0]!GE/PU c[11]\"/1.1\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).conflicts, 2);
 }
 END_TEST
 
 START_TEST(conflict_beyond_recent_is_unknown)
 {
     rig.options.recent_limit = 100; /* 64 are kept: a power of two */
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     char block[200];
     for (size_t i = 0; i < sizeof block; i++)
         block[i] = (char)('a' + i % 26);
@@ -222,22 +222,22 @@ START_TEST(conflict_beyond_recent_is_unknown)
     PUT(&rig, CLIENT, .seq = 150, .data = block + 150, .len = 50);
     rig.used = 0;
     PUT(&rig, CLIENT, .seq = 130, .data = "!");
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, CLIENT, .seq = 136, .data = "!");
     PUT(&rig, CLIENT, .seq = 100, .data = block + 100, .len = 100);
-    rig_expect(&rig, "c[136]!g/!");
+    tcp_expect(&rig, "c[136]!g/!");
 }
 END_TEST
 
 START_TEST(recent_off)
 {
     rig.options.recent_limit = 0;
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, CLIENT, .seq = 0, .data = "xyz");
-    rig_expect(&rig, "c[0]\"abc\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 1);
+    tcp_expect(&rig, "c[0]\"abc\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 1);
 }
 END_TEST
 
@@ -247,10 +247,10 @@ START_TEST(lost_syn)
 {
     PUT(&rig, SERVER, .flags = TCP_SYN, .ack = 0);
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
-    rig_expect(&rig, "c[0]\"a\"");
-    struct reassembly_side c = rig_side(&rig, CLIENT);
+    tcp_expect(&rig, "c[0]\"a\"");
+    struct reassembly_side c = tcp_side(&rig, CLIENT);
     ck_assert_int_eq(!c.syn && c.from_start, 1);
-    ck_assert_int_eq(rig_side(&rig, SERVER).syn, 1);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).syn, 1);
 }
 END_TEST
 
@@ -260,8 +260,8 @@ START_TEST(lost_syn_ack)
     PUT(&rig, CLIENT, .seq = 0, .ack = 0);
     PUT(&rig, SERVER, .seq = 2, .ack = 0, .data = "c");
     PUT(&rig, SERVER, .seq = 0, .ack = 0, .data = "ab");
-    rig_expect(&rig, "s[0]\"ab\" s[2]\"c\"");
-    ck_assert_int_eq(rig_side(&rig, SERVER).from_start && !rig_side(&rig, SERVER).syn, 1);
+    tcp_expect(&rig, "s[0]\"ab\" s[2]\"c\"");
+    ck_assert_int_eq(tcp_side(&rig, SERVER).from_start && !tcp_side(&rig, SERVER).syn, 1);
 }
 END_TEST
 
@@ -270,11 +270,11 @@ START_TEST(syn_after_syn_ack)
     PUT(&rig, SERVER, .flags = TCP_SYN, .ack = 0);
     PUT(&rig, CLIENT, .flags = TCP_SYN, .no_ack = 1);
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
-    rig_expect(&rig, "c[0]\"a\"");
-    ck_assert_int_eq(rig_side(&rig, CLIENT).syn, 1);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 0);
+    tcp_expect(&rig, "c[0]\"a\"");
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).syn, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 0);
     PUT(&rig, SERVER, .seq = 0, .ack = 0);
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rtt_ns, -1); /* not from SYN to whatever comes next */
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rtt_ns, -1); /* not from SYN to whatever comes next */
 }
 END_TEST
 
@@ -283,7 +283,7 @@ START_TEST(syn_data)
     PUT(&rig, CLIENT, .flags = TCP_SYN, .no_ack = 1, .data = "GET");
     PUT(&rig, SERVER, .flags = TCP_SYN, .ack = 0);           /* the cookie was not taken */
     PUT(&rig, CLIENT, .seq = 0, .ack = 0, .data = "GET /"); /* sent again with more */
-    rig_expect(&rig, "c[0]\"GET\" c[3]\" /\"");
+    tcp_expect(&rig, "c[0]\"GET\" c[3]\" /\"");
 }
 END_TEST
 
@@ -291,13 +291,13 @@ START_TEST(syn_again_and_other_syn)
 {
     PUT(&rig, CLIENT, .flags = TCP_SYN, .no_ack = 1);
     PUT(&rig, CLIENT, .flags = TCP_SYN, .no_ack = 1);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 1);
     PUT(&rig, SERVER, .flags = TCP_SYN);
     PUT(&rig, SERVER, .seq = 7777, .flags = TCP_SYN); /* another number: not the one taken */
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
     PUT(&rig, SERVER, .seq = 0, .ack = 1, .data = "b");
-    rig_expect(&rig, "c[0]\"a\" s[0]\"b\"");
-    ck_assert_uint_eq(rig_side(&rig, SERVER).ignored, 1);
+    tcp_expect(&rig, "c[0]\"a\" s[0]\"b\"");
+    ck_assert_uint_eq(tcp_side(&rig, SERVER).ignored, 1);
 }
 END_TEST
 
@@ -308,7 +308,7 @@ START_TEST(other_syn_is_the_one_taken)
     PUT(&rig, SERVER, .seq = 7777, .flags = TCP_SYN);
     PUT(&rig, CLIENT, .seq = 0, .ack = 7777);
     PUT(&rig, SERVER, .seq = 7777, .ack = 0, .data = "b");
-    rig_expect(&rig, "s[0]\"b\"");
+    tcp_expect(&rig, "s[0]\"b\"");
 }
 END_TEST
 
@@ -322,8 +322,8 @@ START_TEST(split_handshakes)
     PUT(&rig, SERVER, .seq = 0, .ack = 0);
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
     PUT(&rig, SERVER, .seq = 0, .ack = 1, .data = "b");
-    rig_expect(&rig, "c[0]\"a\" s[0]\"b\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 0);
+    tcp_expect(&rig, "c[0]\"a\" s[0]\"b\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 0);
 }
 END_TEST
 
@@ -335,8 +335,8 @@ START_TEST(simultaneous_open)
     PUT(&rig, SERVER, .flags = TCP_SYN);
     PUT(&rig, SERVER, .seq = 0, .data = "b");
     PUT(&rig, CLIENT, .seq = 0, .ack = 1, .data = "a");
-    rig_expect(&rig, "s[0]\"b\" c[0]\"a\"");
-    ck_assert_uint_eq(rig_side(&rig, SERVER).retransmits, 0);
+    tcp_expect(&rig, "s[0]\"b\" c[0]\"a\"");
+    ck_assert_uint_eq(tcp_side(&rig, SERVER).retransmits, 0);
 }
 END_TEST
 
@@ -345,12 +345,12 @@ START_TEST(midstream)
     rig.marks = 1;
     PUT(&rig, SERVER, .seq = 500, .ack = 100, .data = "b");
     PUT(&rig, CLIENT, .seq = 100, .ack = 501, .data = "a");
-    rig_expect(&rig, "s[0]<0#1\"b\" c[0]<1#2\"a\"");
+    tcp_expect(&rig, "s[0]<0#1\"b\" c[0]<1#2\"a\"");
     PUT(&rig, SERVER, .seq = 490, .ack = 100, .data = "old"); /* from before the capture */
-    rig_expect(&rig, "");
-    ck_assert_uint_eq(rig_side(&rig, SERVER).retransmits, 1);
-    ck_assert_int_eq(rig_side(&rig, SERVER).from_start, 0);
-    ck_assert_int_eq(rig_side(&rig, SERVER).syn, 0);
+    tcp_expect(&rig, "");
+    ck_assert_uint_eq(tcp_side(&rig, SERVER).retransmits, 1);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).from_start, 0);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).syn, 0);
 }
 END_TEST
 
@@ -359,7 +359,7 @@ START_TEST(midstream_answer_first)
     PUT(&rig, SERVER, .seq = 500, .ack = 100, .data = "answer");
     PUT(&rig, CLIENT, .seq = 90, .ack = 500, .data = "request..."); /* captured late */
     PUT(&rig, CLIENT, .seq = 100, .ack = 506, .data = "next");
-    rig_expect(&rig, "s[0]\"answer\" c[0]\"request...\" c[10]\"next\"");
+    tcp_expect(&rig, "s[0]\"answer\" c[0]\"request...\" c[10]\"next\"");
 }
 END_TEST
 
@@ -368,12 +368,12 @@ START_TEST(midstream_keepalives)
     PUT(&rig, CLIENT, .seq = 99, .ack = 500); /* empty, one below what is next */
     PUT(&rig, SERVER, .seq = 500, .ack = 100);
     PUT(&rig, CLIENT, .seq = 100, .ack = 500, .data = "a");
-    rig_expect(&rig, "c[0]\"a\"");
-    rig_start(&rig);
+    tcp_expect(&rig, "c[0]\"a\"");
+    tcp_start(&rig);
     PUT(&rig, CLIENT, .seq = 99, .ack = 500, .data = "", .len = 1); /* with a zero byte */
     PUT(&rig, SERVER, .seq = 500, .ack = 100);
     PUT(&rig, CLIENT, .seq = 100, .ack = 500, .data = "a");
-    rig_expect(&rig, "c[0]\"a\"");
+    tcp_expect(&rig, "c[0]\"a\"");
 }
 END_TEST
 
@@ -381,93 +381,93 @@ END_TEST
 
 START_TEST(fin_in_order)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "ab", .flags = TCP_FIN);
-    rig_expect(&rig, "c[0]\"ab\" c.");
+    tcp_expect(&rig, "c[0]\"ab\" c.");
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "half close");
     PUT(&rig, SERVER, .seq = 10, .ack = 3, .flags = TCP_FIN);
     PUT(&rig, CLIENT, .seq = 3, .ack = 11);
-    rig_flush(&rig);
-    rig_expect(&rig, "s[0]\"half close\" s.");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing + rig_side(&rig, SERVER).missing, 0);
-    ck_assert_int_eq(rig_side(&rig, CLIENT).fin && rig_side(&rig, SERVER).fin, 1);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).delivered, 2);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "s[0]\"half close\" s.");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing + tcp_side(&rig, SERVER).missing, 0);
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).fin && tcp_side(&rig, SERVER).fin, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).delivered, 2);
 }
 END_TEST
 
 START_TEST(fin_out_of_order_and_again)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 3, .data = "d", .flags = TCP_FIN);
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"d\" c.");
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"d\" c.");
     PUT(&rig, CLIENT, .seq = 4, .flags = TCP_FIN);
     PUT(&rig, CLIENT, .seq = 5, .data = "after");
     PUT(&rig, CLIENT, .seq = 9, .flags = TCP_FIN);
-    rig_flush(&rig);
-    rig_expect(&rig, "");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 1);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).ignored, 2);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).delivered, 4);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).ignored, 2);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).delivered, 4);
 }
 END_TEST
 
 START_TEST(fin_before_data_beyond_it)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, CLIENT, .seq = 1, .flags = TCP_FIN); /* a lie: there is more already */
     PUT(&rig, CLIENT, .seq = 3, .data = "d");
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"d\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).ignored, 1);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"d\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).ignored, 1);
 }
 END_TEST
 
 START_TEST(fin_cuts_data_beyond_it)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 3, .flags = TCP_FIN);
     PUT(&rig, CLIENT, .seq = 0, .data = "abcdef");
-    rig_expect(&rig, "c[0]\"abc\" c.");
+    tcp_expect(&rig, "c[0]\"abc\" c.");
 }
 END_TEST
 
 START_TEST(answer_waits_for_the_fin_it_acks)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "ab");
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "S");
-    rig_expect(&rig, "c[0]\"ab\"");
+    tcp_expect(&rig, "c[0]\"ab\"");
     PUT(&rig, CLIENT, .seq = 2, .flags = TCP_FIN);
-    rig_expect(&rig, "c. s[0]\"S\"");
+    tcp_expect(&rig, "c. s[0]\"S\"");
 }
 END_TEST
 
 START_TEST(fin_waits_for_bytes_it_acks)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .ack = 3, .flags = TCP_FIN);
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, SERVER, .seq = 0, .ack = 0, .data = "xyz");
-    rig_expect(&rig, "s[0]\"xyz\" c.");
+    tcp_expect(&rig, "s[0]\"xyz\" c.");
 }
 END_TEST
 
 START_TEST(reset)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 3);
     PUT(&rig, CLIENT, .seq = 1, .flags = TCP_RST);        /* below the window */
     PUT(&rig, CLIENT, .seq = 90 << 20, .flags = TCP_RST); /* above */
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rst, 0);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).ignored, 2);
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rst, 0);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).ignored, 2);
     PUT(&rig, CLIENT, .seq = 6, .data = "ghi");
     PUT(&rig, CLIENT, .seq = 3, .flags = TCP_RST, .data = "reason");
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rst, 1);
-    rig_flush(&rig);
-    rig_expect(&rig, "c[0]\"abc\" c[3]-3 c[6]\"ghi\"");
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rst, 1);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]-3 c[6]\"ghi\"");
 }
 END_TEST
 
@@ -475,10 +475,10 @@ START_TEST(reset_refuses)
 {
     PUT(&rig, CLIENT, .flags = TCP_SYN, .no_ack = 1);
     PUT(&rig, SERVER, .seq = -5, .ack = 9999, .flags = TCP_RST);
-    ck_assert_int_eq(rig_side(&rig, SERVER).rst, 0);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).rst, 0);
     PUT(&rig, SERVER, .seq = -5, .ack = 0, .flags = TCP_RST);
-    ck_assert_int_eq(rig_side(&rig, SERVER).rst, 1);
-    ck_assert_int_eq(rig_side(&rig, SERVER).started, 0);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).rst, 1);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).started, 0);
 }
 END_TEST
 
@@ -486,45 +486,45 @@ END_TEST
 
 START_TEST(keepalives)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 3);
     PUT(&rig, CLIENT, .seq = 2);
     PUT(&rig, CLIENT, .seq = 2, .data = "\1");
-    rig_expect(&rig, "c[0]\"abc\"");
-    struct reassembly_side c = rig_side(&rig, CLIENT);
+    tcp_expect(&rig, "c[0]\"abc\"");
+    struct reassembly_side c = tcp_side(&rig, CLIENT);
     ck_assert_uint_eq(c.retransmits + c.conflicts + c.ignored + c.duplicates, 0);
 }
 END_TEST
 
 START_TEST(zero_window_probe)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .zero_window = 1);
     PUT(&rig, CLIENT, .seq = 3, .data = "d");
     PUT(&rig, CLIENT, .seq = 3, .data = "d");
     PUT(&rig, SERVER, .seq = 0, .ack = 3);
     PUT(&rig, CLIENT, .seq = 3, .data = "def");
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"d\" c[4]\"ef\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 0);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).conflicts, 0);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"d\" c[4]\"ef\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 0);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).conflicts, 0);
 }
 END_TEST
 
 START_TEST(captured_twice)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ip_id = 7);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ip_id = 7);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).duplicates, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).duplicates, 1);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ip_id = 8); /* sent again */
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ip_id = 7, .later_ns = 1200000000);
     PUT(&rig, CLIENT, .seq = 3, .data = "def");
     PUT(&rig, CLIENT, .seq = 3, .data = "def", .later_ns = -900000); /* no id, but at once */
     PUT(&rig, CLIENT, .seq = 3, .data = "def", .later_ns = 50000000);
     PUT(&rig, SERVER, .flags = TCP_SYN, .ip_id = 3);
-    struct reassembly_side c = rig_side(&rig, CLIENT);
+    struct reassembly_side c = tcp_side(&rig, CLIENT);
     ck_assert_uint_eq(c.duplicates, 2);
     ck_assert_uint_eq(c.retransmits, 3);
     rig.used = 0;
@@ -541,28 +541,28 @@ START_TEST(captured_twice_throughout)
     PUT(&rig, CLIENT, .seq = 0, .data = "a", .ip_id = 2);
     PUT(&rig, CLIENT, .seq = 2, .flags = TCP_FIN, .ip_id = 4);
     PUT(&rig, CLIENT, .seq = 2, .flags = TCP_FIN, .ip_id = 4);
-    rig_expect(&rig, "c[0]\"a\" c[1]\"b\" c.");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).duplicates, 4);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 0);
+    tcp_expect(&rig, "c[0]\"a\" c[1]\"b\" c.");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).duplicates, 4);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 0);
 }
 END_TEST
 
 START_TEST(round_trip)
 {
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rtt_ns, -1);
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rtt_ns, -1);
     PUT(&rig, CLIENT, .flags = TCP_SYN, .no_ack = 1);
     PUT(&rig, SERVER, .flags = TCP_SYN, .later_ns = 49000000);
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rtt_ns, 50000000);
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rtt_ns, 50000000);
     PUT(&rig, CLIENT, .seq = 0);
-    ck_assert_int_eq(rig_side(&rig, SERVER).rtt_ns, 1000000);
+    ck_assert_int_eq(tcp_side(&rig, SERVER).rtt_ns, 1000000);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 3); /* of which of the two? */
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rtt_ns, 50000000);
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rtt_ns, 50000000);
     PUT(&rig, CLIENT, .seq = 3, .data = "def");
     PUT(&rig, SERVER, .seq = 0, .ack = 5, .later_ns = 5000000); /* does not cover it */
     PUT(&rig, SERVER, .seq = 0, .ack = 6, .later_ns = 13000000);
-    ck_assert_int_eq(rig_side(&rig, CLIENT).rtt_ns, 20000000);
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).rtt_ns, 20000000);
     rig.used = 0;
 }
 END_TEST
@@ -571,7 +571,7 @@ END_TEST
 
 START_TEST(stopped)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, CLIENT, .seq = 5, .data = "fg");
     size_t used = rig.budget.used;
@@ -579,13 +579,13 @@ START_TEST(stopped)
     ck_assert_uint_lt(rig.budget.used, used);
     used = rig.budget.used;
     rig.used = 0;
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 2);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 2);
     PUT(&rig, CLIENT, .seq = 3, .data = "de"); /* the hole is filled */
     PUT(&rig, CLIENT, .seq = 7, .data = "h");
     PUT(&rig, CLIENT, .seq = 20, .data = "u");
     PUT(&rig, CLIENT, .seq = 0, .data = "XYZ");
     PUT(&rig, SERVER, .seq = 0, .ack = 21, .data = "S");
-    struct reassembly_side c = rig_side(&rig, CLIENT);
+    struct reassembly_side c = tcp_side(&rig, CLIENT);
     ck_assert_uint_eq(c.delivered, 21);
     ck_assert_uint_eq(c.missing, 12);
     ck_assert_uint_eq(c.retransmits, 1);
@@ -593,11 +593,11 @@ START_TEST(stopped)
     PUT(&rig, CLIENT, .seq = 21, .data = "v", .flags = TCP_FIN);
     PUT(&rig, SERVER, .seq = 1, .ack = 23);
     PUT(&rig, CLIENT, .seq = 23, .ack = 6);
-    rig_flush(&rig);
-    rig_expect(&rig, "");
-    ck_assert_int_eq(rig_side(&rig, CLIENT).fin, 1);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).delivered, 22);
-    ck_assert_uint_eq(rig_side(&rig, SERVER).missing, 5);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "");
+    ck_assert_int_eq(tcp_side(&rig, CLIENT).fin, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).delivered, 22);
+    ck_assert_uint_eq(tcp_side(&rig, SERVER).missing, 5);
     ck_assert_uint_eq(rig.budget.used, used);
 }
 END_TEST

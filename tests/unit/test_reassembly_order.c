@@ -14,155 +14,155 @@ static struct rig rig;
 
 static void setup(void)
 {
-    rig_begin(&rig);
+    tcp_begin(&rig);
 }
 
 static void teardown(void)
 {
-    rig_end(&rig);
+    tcp_end(&rig);
 }
 
 /* --- gaps --- */
 
 START_TEST(gap_waits_for_packets_after_ack)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, CLIENT, .seq = 5, .data = "fg");
-    rig_wait(&rig, 20, 7, 0);
-    rig_expect(&rig, "c[0]\"abc\""); /* never acknowledged: it may still come */
+    tcp_wait(&rig, 20, 7, 0);
+    tcp_expect(&rig, "c[0]\"abc\""); /* never acknowledged: it may still come */
     PUT(&rig, SERVER, .seq = 0, .ack = 7);
-    rig_expect(&rig, "c[3]-2 c[5]\"fg\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 2);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).delivered, 7);
+    tcp_expect(&rig, "c[3]-2 c[5]\"fg\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 2);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).delivered, 7);
     PUT(&rig, CLIENT, .seq = 3, .data = "de"); /* too late: its place is taken */
-    rig_expect(&rig, "");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).out_of_order, 1);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).retransmits, 0);
+    tcp_expect(&rig, "");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).out_of_order, 1);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).retransmits, 0);
 }
 END_TEST
 
 START_TEST(gap_acked_waits_its_packets)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 5, .data = "fg");
     PUT(&rig, SERVER, .seq = 0, .ack = 7);
-    rig_wait(&rig, 6, 7, 0);
-    rig_expect(&rig, "");
-    rig_wait(&rig, 1, 7, 0);
-    rig_expect(&rig, "c[0]-5 c[5]\"fg\"");
+    tcp_wait(&rig, 6, 7, 0);
+    tcp_expect(&rig, "");
+    tcp_wait(&rig, 1, 7, 0);
+    tcp_expect(&rig, "c[0]-5 c[5]\"fg\"");
     ck_assert_uint_eq(rig.mark.packet, 4);
 }
 END_TEST
 
 START_TEST(gap_acked_waits_its_time)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 5, .data = "fg");
     PUT(&rig, SERVER, .seq = 0, .ack = 7);
     PUT(&rig, SERVER, .seq = 0, .ack = 7, .later_ns = -500000000); /* time runs backwards */
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, SERVER, .seq = 0, .ack = 7, .later_ns = 1600000000);
-    rig_expect(&rig, "c[0]-5 c[5]\"fg\"");
+    tcp_expect(&rig, "c[0]-5 c[5]\"fg\"");
 }
 END_TEST
 
 START_TEST(gap_up_to_the_acked_byte)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 5, .data = "fg");
     PUT(&rig, SERVER, .seq = 0, .ack = 3);
-    rig_wait(&rig, 8, 7, 0);
-    rig_expect(&rig, "c[0]-3");
+    tcp_wait(&rig, 8, 7, 0);
+    tcp_expect(&rig, "c[0]-3");
     PUT(&rig, CLIENT, .seq = 3, .data = "de");
-    rig_expect(&rig, "c[3]\"de\" c[5]\"fg\"");
+    tcp_expect(&rig, "c[3]\"de\" c[5]\"fg\"");
 }
 END_TEST
 
 START_TEST(gap_waits_anew_while_bytes_come)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 0, .ack = 4, .data = "S");
     for (int i = 0; i < 4; i++) {
-        rig_wait(&rig, 5, i, 0);
+        tcp_wait(&rig, 5, i, 0);
         PUT(&rig, CLIENT, .seq = i, .data = "x");
     }
-    rig_expect(&rig, "c[0]\"x\" c[1]\"x\" c[2]\"x\" c[3]\"x\" s[0]\"S\"");
+    tcp_expect(&rig, "c[0]\"x\" c[1]\"x\" c[2]\"x\" c[3]\"x\" s[0]\"S\"");
 }
 END_TEST
 
 START_TEST(gap_filled_in_time)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 5, .data = "fg");
     PUT(&rig, SERVER, .seq = 0, .ack = 7);
-    rig_wait(&rig, 5, 7, 0);
+    tcp_wait(&rig, 5, 7, 0);
     PUT(&rig, CLIENT, .seq = 0, .data = "abcde");
-    rig_expect(&rig, "c[0]\"abcde\" c[5]\"fg\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 0);
+    tcp_expect(&rig, "c[0]\"abcde\" c[5]\"fg\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 0);
 }
 END_TEST
 
 START_TEST(gap_at_flush)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 2, .data = "c");
     PUT(&rig, CLIENT, .seq = 5, .data = "fg", .flags = TCP_FIN);
-    rig_flush(&rig);
-    rig_expect(&rig, "c[0]-2 c[2]\"c\" c[3]-2 c[5]\"fg\" c.");
-    rig_flush(&rig);
-    rig_expect(&rig, "");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[0]-2 c[2]\"c\" c[3]-2 c[5]\"fg\" c.");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "");
 }
 END_TEST
 
 START_TEST(gap_of_acked_tail_at_flush)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 9);
-    rig_flush(&rig);
-    rig_expect(&rig, "c[0]\"abc\" c[3]-6");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]-6");
     ck_assert_uint_eq(rig.mark.packet, 5);
 }
 END_TEST
 
 START_TEST(gap_waits_get_shorter)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     int64_t seq = 0;
     for (int i = 0; i < 8; i++) {
         PUT(&rig, CLIENT, .seq = seq + 5, .data = "x");
         seq += 6;
         PUT(&rig, SERVER, .seq = 0, .ack = seq);
-        rig_wait(&rig, 7, seq, 0);
+        tcp_wait(&rig, 7, seq, 0);
     }
     rig.used = 0;
     PUT(&rig, CLIENT, .seq = seq + 5, .data = "x");
     PUT(&rig, SERVER, .seq = 0, .ack = seq + 6);
-    rig_expect(&rig, "c[48]-5 c[53]\"x\"");
+    tcp_expect(&rig, "c[48]-5 c[53]\"x\"");
     /* Bytes that come late show that waiting is right after all. */
     PUT(&rig, CLIENT, .seq = seq, .data = "aaaaa");
     PUT(&rig, CLIENT, .seq = seq + 11, .data = "x");
     PUT(&rig, SERVER, .seq = 0, .ack = seq + 12);
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
 }
 END_TEST
 
 START_TEST(snaplen_tail_is_a_hole)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .wire = 6);
     PUT(&rig, CLIENT, .seq = 6, .data = "ghi");
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_expect(&rig, "c[0]\"abc\"");
     PUT(&rig, CLIENT, .seq = 3, .data = "def");
-    rig_expect(&rig, "c[3]\"def\" c[6]\"ghi\"");
+    tcp_expect(&rig, "c[3]\"def\" c[6]\"ghi\"");
     PUT(&rig, CLIENT, .seq = 9, .data = "jk", .wire = 20);
     PUT(&rig, SERVER, .seq = 0, .ack = 29);
-    rig_wait(&rig, 7, 29, 0);
-    rig_expect(&rig, "c[9]\"jk\" c[11]-18");
+    tcp_wait(&rig, 7, 29, 0);
+    tcp_expect(&rig, "c[9]\"jk\" c[11]-18");
     PUT(&rig, CLIENT, .seq = 29, .data = "l", .wire = 4);
-    rig_flush(&rig);
-    rig_expect(&rig, "c[29]\"l\" c[30]-3");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[29]\"l\" c[30]-3");
     ck_assert_uint_eq(rig.mark.packet, 16); /* the one that was cut */
 }
 END_TEST
@@ -172,40 +172,40 @@ END_TEST
 START_TEST(answer_captured_before_request)
 {
     rig.marks = 1;
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "101");
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, CLIENT, .seq = 0, .data = "GET");
-    rig_expect(&rig, "c[0]<0#5\"GET\" s[0]<3#4\"101\"");
+    tcp_expect(&rig, "c[0]<0#5\"GET\" s[0]<3#4\"101\"");
 }
 END_TEST
 
 START_TEST(order_through_both_sides)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 2, .ack = 4, .data = "SB");
     PUT(&rig, CLIENT, .seq = 2, .ack = 2, .data = "cb");
     PUT(&rig, SERVER, .seq = 0, .ack = 2, .data = "SA");
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, CLIENT, .seq = 0, .ack = 0, .data = "ca");
-    rig_expect(&rig, "c[0]\"ca\" s[0]\"SA\" c[2]\"cb\" s[2]\"SB\"");
+    tcp_expect(&rig, "c[0]\"ca\" s[0]\"SA\" c[2]\"cb\" s[2]\"SB\"");
 }
 END_TEST
 
 START_TEST(lost_request_is_a_gap_before_the_answer)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 0, .ack = 30, .data = "101");
     for (int i = 0; i < 7; i++)
         PUT(&rig, SERVER, .seq = 3 + i, .ack = 30, .data = "x");
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, SERVER, .seq = 10, .ack = 30, .data = "x");
     rig.log[24] = '\0';
     ck_assert_str_eq(rig.log, "c[0]-30 s[0]\"101\" s[3]\"x");
     rig.used = 0;
     /* The next request is seen: no more waiting. */
     PUT(&rig, CLIENT, .seq = 30, .ack = 11, .data = "GET");
-    rig_expect(&rig, "c[30]\"GET\"");
+    tcp_expect(&rig, "c[30]\"GET\"");
 }
 END_TEST
 
@@ -215,10 +215,10 @@ START_TEST(missing_side_is_not_waited_for)
         PUT(&rig, SERVER, .seq = i, .ack = i < 1 ? 0 : 10, .data = "x");
     rig.used = 0;
     PUT(&rig, SERVER, .seq = 10, .ack = 25, .data = "y");
-    rig_expect(&rig, "c[10]-15 s[10]\"y\"");
+    tcp_expect(&rig, "c[10]-15 s[10]\"y\"");
     PUT(&rig, CLIENT, .seq = 25, .ack = 11, .data = "a"); /* it turns up */
     PUT(&rig, SERVER, .seq = 11, .ack = 30, .data = "z");
-    rig_expect(&rig, "c[25]\"a\"");
+    tcp_expect(&rig, "c[25]\"a\"");
 }
 END_TEST
 
@@ -234,88 +234,88 @@ END_TEST
 
 START_TEST(hostile_acks_deadlock)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 0, .ack = 2, .data = "S");
     PUT(&rig, CLIENT, .seq = 0, .ack = 1, .data = "cc");
-    rig_expect(&rig, ""); /* first copies, with smaller acknowledgements, may still come */
-    rig_wait(&rig, 8, 2, 0);
-    rig_expect(&rig, "s[0]\"S\" c[0]\"cc\"");
+    tcp_expect(&rig, ""); /* first copies, with smaller acknowledgements, may still come */
+    tcp_wait(&rig, 8, 2, 0);
+    tcp_expect(&rig, "s[0]\"S\" c[0]\"cc\"");
     ck_assert_uint_eq(rig.mark.acked, 1);
     PUT(&rig, SERVER, .seq = 1, .ack = 4, .data = "S");
     PUT(&rig, CLIENT, .seq = 2, .ack = 2, .data = "cc");
-    rig_flush(&rig);
-    rig_expect(&rig, "s[1]\"S\" c[2]\"cc\"");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "s[1]\"S\" c[2]\"cc\"");
 }
 END_TEST
 
 START_TEST(first_copy_solves_a_deadlock)
 {
     rig.marks = 1;
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .ack = 2, .data = "GET"); /* sent again, behind the answer */
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "OK");
-    rig_expect(&rig, "");
+    tcp_expect(&rig, "");
     PUT(&rig, CLIENT, .seq = 0, .ack = 0, .data = "GET");
-    rig_expect(&rig, "c[0]<0#6\"GET\" s[0]<3#5\"OK\"");
+    tcp_expect(&rig, "c[0]<0#6\"GET\" s[0]<3#5\"OK\"");
 }
 END_TEST
 
 START_TEST(false_ack_makes_no_gap)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 0, .ack = 50000, .data = "S");
-    rig_wait(&rig, 8, 0, 0); /* the client says it sent nothing */
-    rig_expect(&rig, "s[0]\"S\"");
+    tcp_wait(&rig, 8, 0, 0); /* the client says it sent nothing */
+    tcp_expect(&rig, "s[0]\"S\"");
     ck_assert_uint_eq(rig.mark.acked, 0);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 1, .ack = 50000, .data = "T");
-    rig_expect(&rig, "c[0]\"abc\" s[1]\"T\"");
-    rig_flush(&rig);
-    rig_expect(&rig, "");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 0);
+    tcp_expect(&rig, "c[0]\"abc\" s[1]\"T\"");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 0);
 }
 END_TEST
 
 START_TEST(absurd_ack_is_not_used)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 900 << 20, .data = "EVIL");
     PUT(&rig, SERVER, .seq = 0, .ack = 900 << 20);
     PUT(&rig, SERVER, .seq = 0, .ack = 900 << 20);
     PUT(&rig, SERVER, .seq = 0, .ack = 900 << 20);
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_expect(&rig, "c[0]\"abc\"");
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "good");
-    rig_expect(&rig, "s[0]!good/EVIL s[0]\"good\"");
+    tcp_expect(&rig, "s[0]!good/EVIL s[0]\"good\"");
     PUT(&rig, CLIENT, .seq = 3, .ack = 4, .data = "def");
-    rig_flush(&rig);
-    rig_expect(&rig, "c[3]\"def\"");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[3]\"def\"");
 }
 END_TEST
 
 START_TEST(absurd_acks_of_a_silent_peer)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     for (int i = 0; i < 5; i++)
         PUT(&rig, SERVER, .seq = 0, .ack = 900 << 20);
-    rig_flush(&rig);
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[0]\"abc\"");
 }
 END_TEST
 
 START_TEST(lost_fin_is_no_gap)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 4, .data = "S"); /* acknowledges a FIN never captured */
     for (int i = 1; i < 9; i++)
         PUT(&rig, SERVER, .seq = i, .ack = 4, .data = "S");
     rig.used = 0;
     PUT(&rig, SERVER, .seq = 9, .ack = 4, .data = "T");
-    rig_flush(&rig);
-    rig_expect(&rig, "s[9]\"T\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 0);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "s[9]\"T\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 0);
 }
 END_TEST
 
@@ -323,26 +323,26 @@ END_TEST
 START_TEST(huge_hole_is_confirmed)
 {
     const int64_t far = 40 << 20;
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, CLIENT, .seq = far, .data = "xyz");
     PUT(&rig, CLIENT, .seq = far + 3, .data = "uvw");
-    rig_wait(&rig, 10, far + 6, 0);
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_wait(&rig, 10, far + 6, 0);
+    tcp_expect(&rig, "c[0]\"abc\"");
     PUT(&rig, SERVER, .seq = 0, .ack = far + 6);
-    rig_expect(&rig, "c[3]-41943037 c[41943040]\"xyz\" c[41943043]\"uvw\"");
+    tcp_expect(&rig, "c[3]-41943037 c[41943040]\"xyz\" c[41943043]\"uvw\"");
 }
 END_TEST
 
 START_TEST(huge_hole_acked_first)
 {
     const int64_t far = 40 << 20;
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = far + 3);
     PUT(&rig, CLIENT, .seq = far, .data = "xyz");
-    rig_wait(&rig, 8, far + 3, 0);
-    rig_expect(&rig, "c[0]\"abc\" c[3]-41943037 c[41943040]\"xyz\"");
+    tcp_wait(&rig, 8, far + 3, 0);
+    tcp_expect(&rig, "c[0]\"abc\" c[3]-41943037 c[41943040]\"xyz\"");
 }
 END_TEST
 
@@ -350,27 +350,27 @@ END_TEST
 START_TEST(huge_hole_acked_to_its_end)
 {
     const int64_t far = 40 << 20;
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = far, .data = "xyz");
     PUT(&rig, CLIENT, .seq = far + 3, .data = "uvw");
     PUT(&rig, SERVER, .seq = 0, .ack = far);
-    rig_wait(&rig, 8, far + 6, 0);
-    rig_expect(&rig, "c[0]-41943040 c[41943040]\"xyz\" c[41943043]\"uvw\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).ignored, 0);
+    tcp_wait(&rig, 8, far + 6, 0);
+    tcp_expect(&rig, "c[0]-41943040 c[41943040]\"xyz\" c[41943043]\"uvw\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).ignored, 0);
 }
 END_TEST
 
 START_TEST(out_of_window_is_not_used)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 40 << 20, .data = "EVIL");
     PUT(&rig, CLIENT, .seq = 0, .data = "abc");
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "S");
     PUT(&rig, CLIENT, .seq = -(40 << 20), .data = "OLD");
-    rig_flush(&rig);
-    rig_expect(&rig, "c[0]\"abc\" s[0]\"S\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).ignored, 2);
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).missing, 0);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[0]\"abc\" s[0]\"S\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).ignored, 2);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).missing, 0);
 }
 END_TEST
 
@@ -380,8 +380,8 @@ START_TEST(window_scale_widens)
     PUT(&rig, SERVER, .flags = TCP_SYN, .scale = 10);
     PUT(&rig, CLIENT, .seq = 0);
     PUT(&rig, SERVER, .seq = 30 << 20, .ack = 0, .data = "far"); /* 64 MiB may be in flight */
-    rig_flush(&rig);
-    rig_expect(&rig, "s[0]-31457280 s[31457280]\"far\"");
+    tcp_flush(&rig);
+    tcp_expect(&rig, "s[0]-31457280 s[31457280]\"far\"");
 }
 END_TEST
 
@@ -389,72 +389,72 @@ END_TEST
 
 START_TEST(old_timestamp_yields)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ts = 5000);
     PUT(&rig, CLIENT, .seq = 3, .data = "EVIL", .ts = 10);
     PUT(&rig, CLIENT, .seq = 3, .data = "good", .ts = 5001);
-    rig_expect(&rig, "c[0]\"abc\" c[3]!good/EVIL c[3]\"good\"");
+    tcp_expect(&rig, "c[0]\"abc\" c[3]!good/EVIL c[3]\"good\"");
 }
 END_TEST
 
 START_TEST(old_timestamp_same_bytes)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ts = 5000);
     PUT(&rig, CLIENT, .seq = 3, .data = "defghi", .ts = 10);
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_expect(&rig, "c[0]\"abc\"");
     PUT(&rig, CLIENT, .seq = 3, .data = "def", .ts = 5001);
-    rig_expect(&rig, "c[3]\"def\"");
+    tcp_expect(&rig, "c[3]\"def\"");
     PUT(&rig, CLIENT, .seq = 3, .data = "defghi", .ts = 5002);
-    rig_expect(&rig, "c[6]\"ghi\"");
+    tcp_expect(&rig, "c[6]\"ghi\"");
 }
 END_TEST
 
 START_TEST(old_timestamp_of_a_fin)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ts = 5000);
     PUT(&rig, CLIENT, .seq = 3, .flags = TCP_FIN, .ts = 10);
-    rig_expect(&rig, "c[0]\"abc\"");
+    tcp_expect(&rig, "c[0]\"abc\"");
     PUT(&rig, SERVER, .seq = 0, .ack = 4);
-    rig_expect(&rig, "c.");
+    tcp_expect(&rig, "c.");
 }
 END_TEST
 
 START_TEST(old_timestamp_acked_is_used)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ts = 5000);
     PUT(&rig, CLIENT, .seq = 3, .data = "odd", .ts = 10);
     PUT(&rig, SERVER, .seq = 0, .ack = 6);
     for (int i = 0; i < 8; i++)
         PUT(&rig, SERVER, .seq = 0, .ack = 6);
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"odd\"");
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"odd\"");
     /* The receiver took it: these timestamps are no clock, and not looked at any more. */
     PUT(&rig, CLIENT, .seq = 6, .data = "ghi", .ts = 9);
-    rig_expect(&rig, "c[6]\"ghi\"");
+    tcp_expect(&rig, "c[6]\"ghi\"");
 }
 END_TEST
 
 START_TEST(old_timestamp_never_acked)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ts = 5000);
     PUT(&rig, CLIENT, .seq = 3, .data = "EVIL", .ts = 10);
     PUT(&rig, SERVER, .seq = 0, .ack = 3, .data = "S");
-    rig_flush(&rig);
-    rig_expect(&rig, "c[0]\"abc\" s[0]\"S\"");
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).ignored, 1);
+    tcp_flush(&rig);
+    tcp_expect(&rig, "c[0]\"abc\" s[0]\"S\"");
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).ignored, 1);
 }
 END_TEST
 
 START_TEST(hole_filler_with_older_timestamp)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "abc", .ts = 5000);
     PUT(&rig, CLIENT, .seq = 6, .data = "ghi", .ts = 5009);
     PUT(&rig, CLIENT, .seq = 3, .data = "def", .ts = 5003);
-    rig_expect(&rig, "c[0]\"abc\" c[3]\"def\" c[6]\"ghi\"");
+    tcp_expect(&rig, "c[0]\"abc\" c[3]\"def\" c[6]\"ghi\"");
 }
 END_TEST
 
@@ -463,13 +463,13 @@ END_TEST
 START_TEST(limit_of_held_bytes)
 {
     rig.options.held_limit = 600;
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     for (int i = 0; i < 6; i++)
         PUT(&rig, CLIENT, .seq = 10 + 4 * i, .data = "xxxx");
     ck_assert_ptr_nonnull(strstr(rig.log, "c#reassembly.held=600 c[0]-10 c[10]\"xxxx\" "));
     ck_assert_ptr_null(strstr(rig.log + 4, "c#"));
-    ck_assert_uint_eq(rig_side(&rig, CLIENT).delivered, 34);
+    ck_assert_uint_eq(tcp_side(&rig, CLIENT).delivered, 34);
     rig.used = 0;
 }
 END_TEST
@@ -477,17 +477,17 @@ END_TEST
 START_TEST(limit_smaller_than_a_segment)
 {
     rig.options.held_limit = 10;
-    rig_start(&rig);
-    rig_handshake(&rig);
+    tcp_start(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, SERVER, .seq = 0, .ack = 5, .data = "S"); /* needs the client's bytes */
     PUT(&rig, CLIENT, .seq = 8, .data = "i");
-    rig_expect(&rig, "s#reassembly.held=10 c[0]-5 s[0]\"S\" c#reassembly.held=10 c[5]-3 c[8]\"i\"");
+    tcp_expect(&rig, "s#reassembly.held=10 c[0]-5 s[0]\"S\" c#reassembly.held=10 c[5]-3 c[8]\"i\"");
 }
 END_TEST
 
 START_TEST(limit_of_memory)
 {
-    rig_handshake(&rig);
+    tcp_handshake(&rig);
     PUT(&rig, CLIENT, .seq = 0, .data = "a");
     rig.budget.limit = rig.budget.used;
     PUT(&rig, CLIENT, .seq = 2, .data = "c");
@@ -496,7 +496,7 @@ START_TEST(limit_of_memory)
     (void)snprintf(expected, sizeof expected,
                    "c[0]\"a\" c#reassembly.memory=%zu c[1]-1 c[2]\"c\" c[3]\"d\"",
                    rig.budget.limit);
-    rig_expect(&rig, expected);
+    tcp_expect(&rig, expected);
 }
 END_TEST
 
@@ -506,7 +506,7 @@ START_TEST(limit_of_memory_everywhere)
     size_t full = 0;
     for (size_t limit = 64 << 10; limit > 0; limit = limit > 40 ? limit - 40 : 0) {
         struct rig small;
-        rig_begin(&small);
+        tcp_begin(&small);
         small.options.gap_packets = 100;
         reassembly_free(small.r);
         small.r = NULL;
@@ -517,20 +517,20 @@ START_TEST(limit_of_memory_everywhere)
             reassembly_free(small.r);
             small.r = NULL;
             small.budget.limit = 1 << 20;
-            rig_start(&small);
+            tcp_start(&small);
             small.budget.limit = limit;
-            rig_handshake(&small);
+            tcp_handshake(&small);
             for (int i = 9; i >= 0; i--) {
                 PUT(&small, CLIENT, .seq = i * 3, .data = "abcd");
                 PUT(&small, SERVER, .seq = i * 2, .ack = i * 3, .data = "xyz");
                 PUT(&small, CLIENT, .seq = i * 3 + 1, .ack = i * 2, .data = "BC");
             }
-            rig_flush(&small);
-            ck_assert_uint_eq(rig_side(&small, CLIENT).delivered, 31);
-            ck_assert_uint_eq(rig_side(&small, SERVER).delivered, 21);
-            full += rig_side(&small, CLIENT).missing == 0;
+            tcp_flush(&small);
+            ck_assert_uint_eq(tcp_side(&small, CLIENT).delivered, 31);
+            ck_assert_uint_eq(tcp_side(&small, SERVER).delivered, 21);
+            full += tcp_side(&small, CLIENT).missing == 0;
         }
-        rig_end(&small);
+        tcp_end(&small);
     }
     ck_assert_uint_gt(full, 0);
 }

@@ -26,12 +26,14 @@ struct tape {
 static struct budget budget;
 static struct dissect_options options;
 
-static void note(struct tape *tape, const char *format, const char *a, size_t len, uint64_t n)
+static void note(struct tape *tape, const char *what, const char *a, size_t len, char between,
+                 uint64_t n)
 {
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)(len < 60 ? len : 60), a != NULL ? a : "-");
     size_t room = sizeof tape->text - tape->len;
-    int wrote = snprintf(tape->text + tape->len, room, format, word, (unsigned long long)n);
+    int wrote = snprintf(tape->text + tape->len, room, "%s%s%c%llu ", what, word, between,
+                         (unsigned long long)n);
     ck_assert_int_lt(wrote, (int)room);
     tape->len += (size_t)wrote;
 }
@@ -43,28 +45,28 @@ static void record(void *flow, struct event *event)
     switch (event->kind) {
     case EVENT_LAYER_OPEN:
         t = event->u.layer_open.protocol;
-        note(tape, "open %s@%llu ", t.data, t.len, event->u.layer_open.offset[CLIENT]);
+        note(tape, "open ", t.data, t.len, '@', event->u.layer_open.offset[CLIENT]);
         break;
     case EVENT_LAYER_CLOSE:
         t = event->u.layer_close.protocol;
-        note(tape, "close %s:%llu ", t.data, t.len, event->layer);
+        note(tape, "close ", t.data, t.len, ':', event->layer);
         break;
     case EVENT_SESSION_OPEN:
         t = event->u.session_open.offered;
-        note(tape, "ask %s@%llu ", t.data, t.len, event->session);
+        note(tape, "ask ", t.data, t.len, '@', event->session);
         break;
     case EVENT_SESSION_ANSWER:
         t = event->u.session_answer.accepted;
-        note(tape, "answer %s=%llu ", t.data, t.len, (uint64_t)event->u.session_answer.outcome);
+        note(tape, "answer ", t.data, t.len, '=', (uint64_t)event->u.session_answer.outcome);
         break;
     case EVENT_SESSION_SWITCH:
-        note(tape, "switch%s%llu ", " ", 1, event->u.session_switch.successor);
+        note(tape, "switch", "", 0, ' ', event->u.session_switch.successor);
         break;
     case EVENT_FINDING:
         if (event->u.finding.rule != RULE_SERVER_DATA_WITH_101 && /* HTTP's own */
             event->u.finding.rule != RULE_UPGRADE_TOKEN_UNREGISTERED) {
             const char *name = rule_table[event->u.finding.rule].name;
-            note(tape, "%s@%llu ", name, strlen(name), event->offset);
+            note(tape, "", name, strlen(name), '@', event->offset);
         }
         break;
     default:

@@ -118,9 +118,9 @@ START_TEST(test_cascade)
     (void)rig_finish();
     rig_close();
     rig_exec(rig_path, "PRAGMA foreign_keys = ON; DELETE FROM capture");
-    ASSERT_SQL("SELECT (SELECT count(*) FROM flow) + (SELECT count(*) FROM layer) + (SELECT count(*) "
-               "FROM session) + (SELECT count(*) FROM header) + (SELECT count(*) FROM websocket) + "
-               "(SELECT count(*) FROM frame) + (SELECT count(*) FROM finding) + "
+    ASSERT_SQL("SELECT (SELECT count(*) FROM flow) + (SELECT count(*) FROM layer) + (SELECT "
+               "count(*) FROM session) + (SELECT count(*) FROM header) + (SELECT count(*) FROM "
+               "websocket) + (SELECT count(*) FROM frame) + (SELECT count(*) FROM finding) + "
                "(SELECT count(*) FROM gap)", "0");
     rig_check();
 }
@@ -145,7 +145,8 @@ START_TEST(test_flow)
         .head = {rig_bytes("\x16\x03\x00", 3), rig_bytes("", 0)},
         .ndpi = {rig_text("TLS"), rig_text("Web"), rig_text("Old, Bad")}};
     event = rig_flow_close(1, END_RST, SERVER);
-    event->u.flow_close.ndpi = (struct classification){rig_text("HTTP"), rig_text("Web"), TEXT_NONE};
+    event->u.flow_close.ndpi = (struct classification){rig_text("HTTP"), rig_text("Web"),
+                                                            TEXT_NONE};
     (void)rig_flow_close(2, END_IDLE, NEITHER);
     ck_assert_int_eq(rig_send(), 0);
     struct store_summary summary = rig_finish();
@@ -227,7 +228,8 @@ START_TEST(test_session)
     ASSERT_SQL("SELECT id, flow_id, layer_id, successor_id, hop_of, mechanism, offered, accepted, "
                "outcome, cause, method, target, path, host, origin, user_agent, forwarded_for, "
                "status, reason, request_ns, response_ns, request_packet, response_packet, end_ns, "
-               "end_reason, end_side, idle_ns, frames_lost, replace(verdict, '3.0 ms', '3 ms') FROM session",
+               "end_reason, end_side, idle_ns, frames_lost, replace(verdict, '3.0 ms', '3 ms') "
+               "FROM session",
                "1|1|1|-|-|upgrade|websocket|-|refused|origin|GET|/p?room=1|/p|h.example|"
                "https://o.example|agent|192.0.2.9|403||1003000000|1006000000|3|6|1007000000|fin|"
                "server|77|0|refused: 403 from the server 3 ms after the request; the Origin "
@@ -270,10 +272,10 @@ START_TEST(test_websocket)
                "client_close_reason, server_close_code, hex(server_close_reason), "
                "typeof(server_close_reason) FROM websocket",
                "1|chat|-|-|1|1|5|2|6|3|7|4|8|1000|bye|-|FF|blob");
-    ASSERT_SQL("SELECT successor_id, end_ns, end_reason, end_side, idle_ns, replace(verdict, '4.0 ms', '4 ms') FROM "
-               "session",
-               "2|1008000000|close|client|5|switched to websocket, 8 messages in 4 ms, closed by the "
-               "client with 1000");
+    ASSERT_SQL("SELECT successor_id, end_ns, end_reason, end_side, idle_ns, replace(verdict, '4.0 "
+               "ms', '4 ms') FROM session",
+               "2|1008000000|close|client|5|switched to websocket, 8 messages in 4 ms, closed by "
+               "the client with 1000");
     ASSERT_SQL("SELECT chain, layers FROM chain", "http1>websocket|2");
     rig_check();
 }
@@ -469,7 +471,8 @@ START_TEST(test_flows_switching)
     struct store_summary summary = rig_finish();
     ck_assert_uint_eq(summary.flows, 2);
     rig_close();
-    ASSERT_SQL("SELECT id, client_port, end, client_bytes FROM flow", "1|1002|fin|300\n2|1003|fin|300");
+    ASSERT_SQL("SELECT id, client_port, end, client_bytes FROM flow",
+               "1|1002|fin|300\n2|1003|fin|300");
     ASSERT_SQL("SELECT id, flow_id, protocol FROM layer", "1|1|http2\n2|2|http1");
     ASSERT_SQL("SELECT flow_id, rule, count FROM finding ORDER BY id",
                "1|capture-gap|2\n2|capture-gap|2\n2|capture-overlap-conflict|1");
@@ -496,8 +499,8 @@ START_TEST(test_pending_bounded)
     rig_close();
     ASSERT_SQL("SELECT count(*) FROM gap", "64");
     ASSERT_SQL("SELECT value FROM counter WHERE name = 'store.gaps-dropped'", "936");
-    ASSERT_SQL("SELECT count(*) FROM layer l JOIN flow f ON f.id = l.flow_id WHERE client_port = 1002 "
-               "AND (parent_id IS NULL) = (relation = 'root')", "399");
+    ASSERT_SQL("SELECT count(*) FROM layer l JOIN flow f ON f.id = l.flow_id WHERE client_port = "
+               "1002 AND (parent_id IS NULL) = (relation = 'root')", "399");
     rig_check();
 }
 END_TEST
@@ -609,8 +612,8 @@ START_TEST(test_secrets)
     ASSERT_SQL("SELECT target LIKE '/c?a=1&access_token=redacted:________&b=2', path LIKE "
                "'/;jsessionid=redacted:________', host LIKE 'redacted:________@h' FROM session",
                "1|1|1");
-    ASSERT_SQL("SELECT count(*), count(DISTINCT value) FROM header WHERE value LIKE 'redacted:%' AND "
-               "length(value) = 17", "2|1");
+    ASSERT_SQL("SELECT count(*), count(DISTINCT value) FROM header WHERE value LIKE 'redacted:%' "
+               "AND length(value) = 17", "2|1");
     ASSERT_SQL("SELECT h.value = 'v1, ' || w.subprotocol FROM header h, websocket w WHERE name = "
                "'sec-websocket-protocol'", "1");
     char command[200];
@@ -660,7 +663,8 @@ START_TEST(test_hops)
     ck_assert_int_eq(rig_send(), 0);
     struct store_summary summary = rig_finish();
     ck_assert_uint_eq(summary.findings[1], 2);
-    ASSERT_SQL("SELECT id, hop_of FROM session WHERE hop_of IS NOT NULL ORDER BY id", "2|1\n3|2\n8|7");
+    ASSERT_SQL("SELECT id, hop_of FROM session WHERE hop_of IS NOT NULL ORDER BY id",
+               "2|1\n3|2\n8|7");
     ASSERT_SQL("SELECT session_id, other_session_id, sender, evidence FROM finding WHERE rule = "
                "'ws-key-reused' ORDER BY session_id",
                "4|1|client|key AAAA, used 59.000 s before in session 1\n"
@@ -736,8 +740,8 @@ START_TEST(test_stale_accept)
     (void)rig_finish();
     rig_close();
     ASSERT_SQL("SELECT rule, session_id, other_session_id, evidence FROM finding ORDER BY id",
-               "ws-accept-stale|2|1|s3pPLMBiTxaQ9kYGzzhZRbK+xOo= is the answer to the key of session "
-               "1\nws-accept-wrong|3|-|seen");
+               "ws-accept-stale|2|1|s3pPLMBiTxaQ9kYGzzhZRbK+xOo= is the answer to the key of "
+               "session 1\nws-accept-wrong|3|-|seen");
     rig_check();
 }
 END_TEST
@@ -985,7 +989,8 @@ START_TEST(test_refused)
     rig_exec(path, "PRAGMA application_id = 0; PRAGMA journal_mode = WAL");
     refused(path, "another program");
     (void)snprintf(path, sizeof path, "%s.newer", rig_path);
-    rig_exec(path, "PRAGMA application_id = 1400329313; PRAGMA user_version = 2; CREATE TABLE t (x)");
+    rig_exec(path, "PRAGMA application_id = 1400329313; PRAGMA user_version = 2; "
+                   "CREATE TABLE t (x)");
     refused(path, "newer switchtap");
     rig_exec(path, "PRAGMA user_version = 0");
     refused(path, "no released version");
@@ -1002,7 +1007,8 @@ END_TEST
 
 START_TEST(test_odd_names)
 {
-    static const char *const names[] = {"file:x.db?mode=memory", "a b%41#c.db", ":memory:", "\xff.db"};
+    static const char *const names[] = {"file:x.db?mode=memory", "a b%41#c.db", ":memory:",
+                                        "\xff.db"};
     char *slash = strrchr(rig_path, '/');
     *slash = '\0';
     ck_assert_int_eq(chdir(rig_path), 0);
@@ -1017,7 +1023,7 @@ START_TEST(test_odd_names)
 }
 END_TEST
 
-/* A database of ours whose schema was made hostile: triggers do not run, missing tables are said. */
+/* A database of ours with a hostile schema: triggers do not run, missing tables are told. */
 START_TEST(test_hostile)
 {
     struct error error = {""};

@@ -84,14 +84,14 @@ START_TEST(test_switched)
     verdict = switched(SESSION_END_CLOSE_UNANSWERED, SERVER, 0);
     verdict.close_code[SERVER] = 1005;
     verdict.messages = 1;
-    ck_assert_str_eq(sentence(&verdict), "switched to websocket, 1 message in 12.3 s, closed by the "
-                                         "server without a code, which was not answered");
+    ck_assert_str_eq(sentence(&verdict), "switched to websocket, 1 message in 12.3 s, closed by "
+                                         "the server without a code, which was not answered");
     verdict = switched(SESSION_END_RST, CLIENT, 30000 * ms);
     ck_assert_str_eq(sentence(&verdict), "switched to websocket, 214 messages in 12.3 s; after "
-                                         "30.0 s of silence the client reset the connection without "
-                                         "a close frame");
+                                         "30.0 s of silence the client reset the connection "
+                                         "without a close frame");
     verdict = switched(SESSION_END_FIN, NEITHER, 0);
-    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "s; the connection was ended without a close"));
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; the connection was ended without a close"));
     verdict = switched(SESSION_END_CAPTURE, NEITHER, 0);
     ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; still open when the capture ended"));
     verdict.frames_lost = 7;
@@ -105,8 +105,8 @@ START_TEST(test_switched)
     ck_assert_str_eq(sentence(&verdict), "switched to a tunnel; still open");
     verdict = switched(SESSION_END_EVICTED, NEITHER, 0);
     verdict.outcome = OUTCOME_UNSOLICITED;
-    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "unsolicited: the server switched to websocket "
-                                                     "though nobody had asked"));
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "unsolicited: the server switched to "
+                                                     "websocket though nobody had asked"));
 }
 END_TEST
 
