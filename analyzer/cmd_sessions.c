@@ -176,9 +176,9 @@ static void row(struct rows *rows, struct query *query, struct buffer *text)
     cell_outcome(rows, query, text);
     if (is_switched(query) && !listing_is_null(query, P_END_NS) &&
         !listing_is_null(query, P_FROM_NS))
-        buffer_word(
-            text, times_duration(listing_int(query, P_END_NS, 0) - listing_int(query, P_FROM_NS, 0),
-                                 time));
+        buffer_word(text, times_duration(times_between(listing_int(query, P_FROM_NS, 0),
+                                                       listing_int(query, P_END_NS, 0)),
+                                         time));
     cell(rows, text);
     cell_messages(rows, query, text);
     cell_end(rows, query, text);

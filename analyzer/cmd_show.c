@@ -139,7 +139,7 @@ static void moment(struct buffer *text, struct query *query, int time, int packe
     if (since == INT64_MIN)
         buffer_format(text, " %s", times_zone(ns, word));
     else
-        buffer_format(text, ", %s later", times_duration(ns - since, word));
+        buffer_format(text, ", %s later", times_duration(times_between(since, ns), word));
     if (packet >= 0 && !listing_is_null(query, packet))
         buffer_format(text, "  packet %" PRId64, listing_int(query, packet, 0));
 }

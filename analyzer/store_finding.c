@@ -207,8 +207,7 @@ int store_finding_event(struct store *store, struct store_flow *flow, struct eve
         return 0;
     if (flow == NULL)
         return finding_add(store, NULL, NULL, event, 1);
-    if (!flow->inserted && !store->options.all_flows && event->session == 0 &&
-        is_info(event->u.finding.rule))
+    if (!flow->inserted && !store->options.all_flows && is_info(event->u.finding.rule))
         return pending_finding(store, flow, event);
     if (!flow->inserted && store_publish(store, flow, NULL) != 0)
         return -1;

@@ -205,7 +205,8 @@ static void packets_line(struct output *out, const struct summary *summary)
     if (summary->files > 1)
         buffer_format(&words, " in %" PRIu64 " files", summary->files);
     if (run->first_ns != INT64_MIN) {
-        buffer_format(&words, ", %s", times_duration(run->last_ns - run->first_ns, text));
+        buffer_format(&words, ", %s",
+                      times_duration(times_between(run->first_ns, run->last_ns), text));
         buffer_format(&words, " from %s", times_local(run->first_ns, 0, text));
     }
     line(out, "packets", summary->info->packets, buffer_text(&words));

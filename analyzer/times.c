@@ -330,6 +330,14 @@ const char *times_iso(int64_t ns, char text[TIMES_SIZE])
     return text;
 }
 
+int64_t times_between(int64_t from_ns, int64_t to_ns)
+{
+    int64_t ns;
+    if (__builtin_sub_overflow(to_ns, from_ns, &ns))
+        return to_ns < from_ns ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
 const char *times_duration(int64_t ns, char text[TIMES_SIZE])
 {
     const char *sign = ns < 0 ? "-" : "";

@@ -35,6 +35,9 @@ const char *times_zone(int64_t ns, char text[TIMES_SIZE]);
 /* "2026-11-22T13:00:03.123456789Z" */
 const char *times_iso(int64_t ns, char text[TIMES_SIZE]);
 
+/* to - from, held at the ends of the range: the times may be anybody's. */
+int64_t times_between(int64_t from_ns, int64_t to_ns);
+
 /* "850 us", "1.2 ms", "12 ms", "6.2 s", "2 m 05 s", "3 h 20 m", "4 d 06 h" */
 const char *times_duration(int64_t ns, char text[TIMES_SIZE]);
 

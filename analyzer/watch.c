@@ -286,7 +286,8 @@ static void closed(struct watch *watch, const struct event *event,
         return;
     line_begin(watch, &line, event, session, session->told == TOLD_OPENED ? "closed" : "unanswered",
                "2");
-    buffer_format(&line, "  after %s", times_duration(event->time_ns - session->opened_ns, time));
+    buffer_format(&line, "  after %s",
+                  times_duration(times_between(session->opened_ns, event->time_ns), time));
     if (session->has_messages)
         buffer_format(&line, ", messages %" PRIu64 " -> %" PRIu64 " <-", session->messages[CLIENT],
                       session->messages[SERVER]);

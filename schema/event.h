@@ -45,6 +45,7 @@ struct rule_info {
     const char *severity; /* "high" "medium" "low" "info" */
     const char *source;
     const char *summary;
+    int detected; /* 0: in the catalogue, but nothing detects it yet */
 };
 
 extern const struct rule_info rule_table[RULE_COUNT]; /* rules.c, from rules.def */

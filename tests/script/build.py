@@ -29,7 +29,8 @@ items:    "text"       with \\r \\n \\t \\xNN \\" \\\\ ; "text"*N repeats; a tra
           frame(op "..")                 any opcode
                        modifiers before the payload: nofin rsv=4 mask=00000000 nomask form=16 form=64
                        len=N (the length that the header claims) deflate (RFC 7692, fresh context)
-                       bfinal (a final block)
+                       bfinal (a final block) context (deflate with what this side sent before)
+options also: back=5ms  its time is that much before its place
 """
 import base64
 import hashlib
@@ -104,7 +105,8 @@ class Builder:
         self.key = base64.b64encode(b"test key %07d" % self.flows)
         f = {"addr": [b"\x0a\0\0\x01", b"\x0a\0\0\x02"], "port": [40000 + self.flows, 80],
              "isn": [1000 * self.flows, 0xFFFFFF00], "sent": [0, 0], "acked": [0, 0],
-             "vlan": None, "id": [1, 30000]}
+             "vlan": None, "id": [1, 30000],
+             "z": [zlib.compressobj(9, zlib.DEFLATED, -15) for _ in range(2)]}
         syn = True
         for word in words:
             name, _, value = word.partition("=")
@@ -173,6 +175,8 @@ class Builder:
             elif re.fullmatch(r"(late|seq|seen|snap|cut)=\w+", t):
                 name, _, value = t.partition("=")
                 o[name] = value if value == "old" else int(value)
+            elif re.fullmatch(r"back=\d+ms", t):
+                o["back"] = int(t[5:-2]) * 10**6
             elif i < len(toks) and toks[i] == "(":
                 end = toks.index(")", i)
                 payload += self.item(side, t, toks[i + 1:end])
@@ -206,6 +210,7 @@ class Builder:
             else:
                 self.emit(side, piece, flags, seq, ack, o.get("late", 0), o.get("snap"),
                           o.get("badsum", False), 2 if o.get("dup") else 1)
+                self.packets[-1].append(o.get("back", 0))
             at += len(piece)
         if o["flags"] & 1:
             at += 1
@@ -248,7 +253,7 @@ class Builder:
         op = OPCODES.get(name)
         fin, rsv, form, claimed, body = 1, 0, None, None, b""
         mask = "auto" if side == 0 else None
-        deflate = bfinal = False
+        deflate = bfinal = context = False
         for w in words:
             if w == "nofin":
                 fin = 0
@@ -258,6 +263,8 @@ class Builder:
                 mask = "auto"
             elif w == "deflate":
                 deflate = True
+            elif w == "context":
+                deflate = context = True
             elif w == "bfinal":
                 deflate = bfinal = True
             elif w.startswith('"'):
@@ -283,7 +290,11 @@ class Builder:
                     raise Fault("frame: what is " + w)
         if deflate:
             rsv |= 4
-            body = deflated(body, bfinal)
+            if context:
+                z = self.flow["z"][side]
+                body = (z.compress(body) + z.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            else:
+                body = deflated(body, bfinal)
         length = len(body) if claimed is None else claimed
         out = bytes([fin << 7 | rsv << 4 | op])
         bit = 0x80 if mask is not None else 0
@@ -316,7 +327,9 @@ class Builder:
         times = sorted(p[0] for p in ordered)  # a capture's clock does not run backwards
         with open(path, "wb") as out:
             out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1))
-            for time, (_, frame, _, wire) in zip(times, ordered):
+            for time, packet in zip(times, ordered):
+                frame, wire = packet[1], packet[3]
+                time -= packet[4] if len(packet) > 4 else 0
                 out.write(struct.pack("<IIII", time // 10**9, time % 10**9, len(frame), wire))
                 out.write(frame)
 

@@ -181,6 +181,9 @@ START_TEST(test_community_id)
               0x48, 0x87}},
          {6, {0x26, 0x07, 0xf8, 0xb0, 0x40, 0x0c, 0x0c, 0x03, 0, 0, 0, 0, 0, 0, 0, 0x1a}},
          63943, 25, "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="},
+        /* One address: the ports decide. Computed apart from the program. */
+        {{4, {127, 0, 0, 1}}, {4, {127, 0, 0, 1}}, 50000, 80, "1:jG7HJaxo5f/efFe+PrQaZXQMQzw="},
+        {{4, {127, 0, 0, 1}}, {4, {127, 0, 0, 1}}, 80, 50000, "1:jG7HJaxo5f/efFe+PrQaZXQMQzw="},
     };
     enum { CASES = sizeof cases / sizeof cases[0] };
     rig_open(1, 0, 0);
@@ -892,6 +895,27 @@ START_TEST(test_killed)
 }
 END_TEST
 
+/* What a crash needs: a journal on the disk, and commits on the way. */
+START_TEST(test_transactions)
+{
+    char journal[160];
+    (void)snprintf(journal, sizeof journal, "%s-journal", rig_path);
+    rig_open(1, 0, 0);
+    rig_begin(NULL);
+    one_session(1);
+    ck_assert_int_eq(rig_send(), 0);
+    ck_assert_int_eq(access(journal, F_OK), 0);
+    for (uint64_t i = 2; i <= 52000; i++) {
+        (void)rig_frame(1, 1, CLIENT, i, NULL);
+        if (i % 1000 == 0)
+            ck_assert_int_eq(rig_send(), 0);
+    }
+    ck_assert_int_ge(rig_count("SELECT count(*) FROM frame"), 49000);
+    rig_close();
+    ck_assert_int_eq(access(journal, F_OK), -1);
+}
+END_TEST
+
 START_TEST(test_crashed_without_indexes)
 {
     rig_open(1, 0, 0);
@@ -988,6 +1012,13 @@ START_TEST(test_refused)
     refused(path, "another program");
     rig_exec(path, "PRAGMA application_id = 0; PRAGMA journal_mode = WAL");
     refused(path, "another program");
+    (void)snprintf(path, sizeof path, "%s.log", rig_path); /* all of it is still in its log */
+    rig_exec(path, "PRAGMA journal_mode = WAL");
+    sqlite3 *other = NULL;
+    ck_assert_int_eq(sqlite3_open(path, &other), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(other, "CREATE TABLE precious (x)", NULL, NULL, NULL), SQLITE_OK);
+    refused(path, "another program");
+    ck_assert_int_eq(sqlite3_close(other), SQLITE_OK);
     (void)snprintf(path, sizeof path, "%s.newer", rig_path);
     rig_exec(path, "PRAGMA application_id = 1400329313; PRAGMA user_version = 2; "
                    "CREATE TABLE t (x)");
@@ -1128,6 +1159,7 @@ Suite *store_suite(void)
     tcase_add_test(cross, test_beacons);
     TCase *files = tests(suite, "files");
     tcase_add_test(files, test_killed);
+    tcase_add_test(files, test_transactions);
     tcase_add_test(files, test_crashed_without_indexes);
     tcase_add_test(files, test_second_writer);
     tcase_add_test(files, test_nothing_begun);

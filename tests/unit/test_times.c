@@ -166,6 +166,9 @@ START_TEST(test_lengths)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_str_eq(times_duration(cases[i].ns, text), cases[i].text);
     ck_assert_ptr_nonnull(times_duration(INT64_MIN, text));
+    ck_assert_int_eq(times_between(3, 10), 7);
+    ck_assert_int_eq(times_between(INT64_MAX, -2), INT64_MIN);
+    ck_assert_int_eq(times_between(INT64_MIN, 0), INT64_MAX);
 }
 END_TEST
 
