@@ -118,3 +118,20 @@ AND EXISTS (SELECT 1 FROM finding g WHERE g.flow_id = finding.flow_id AND g.sess
 DELETE FROM finding WHERE capture_id = :capture AND rule = 'capture-gap' AND session_id IS NULL
 AND EXISTS (SELECT 1 FROM finding s WHERE s.flow_id = finding.flow_id AND s.session_id IS NOT NULL
     AND s.rule = 'capture-gap' AND s.sender = finding.sender);
+
+-- ---- the verdict of both hops names the proxy that removed Upgrade ----
+UPDATE session SET cause = 'stripped-header',
+    verdict = substr(verdict, 1, instr(verdict || ';', ';') - 1) || (
+        SELECT printf('; the proxy at %s:%d removed Upgrade%s; in nginx set proxy_http_version 1.1 '
+            || 'and proxy_set_header Upgrade and Connection', f.server_addr, f.server_port,
+            iif(x.evidence LIKE '%(HTTP/1.0)%', ' and spoke HTTP/1.0', ''))
+        FROM finding x JOIN session i ON i.id = x.session_id JOIN session o ON o.id = i.hop_of
+        JOIN flow f ON f.id = o.flow_id
+        WHERE x.rule = 'upgrade-stripped-by-proxy' AND session.id IN (i.id, o.id)
+        ORDER BY x.id LIMIT 1)
+WHERE outcome IN ('refused', 'ignored') AND verdict NOT LIKE '%; the proxy at %'
+AND id IN (
+    SELECT i.id FROM finding x JOIN session i ON i.id = x.session_id
+    WHERE x.rule = 'upgrade-stripped-by-proxy' AND i.hop_of IS NOT NULL
+    UNION SELECT i.hop_of FROM finding x JOIN session i ON i.id = x.session_id
+    WHERE x.rule = 'upgrade-stripped-by-proxy' AND i.hop_of IS NOT NULL);

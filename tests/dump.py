@@ -133,6 +133,8 @@ def brief(path):
               "" if s["cause"] is None else "(%s)" % s["cause"],
               fields(s, "status", "accepted", "end_reason", "end_side"), s["layers"])
         d.findings("session_id=?", s["id"])
+    if d.rows("SELECT 1 FROM finding WHERE session_id IS NULL"):
+        d.say("outside sessions:")
     d.findings("session_id IS NULL")
     return "\n".join(d.out) + "\n"
 

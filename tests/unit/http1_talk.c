@@ -125,7 +125,7 @@ static void play(struct tape *tape, const struct talk_turn *turns, size_t count,
             sent[t->side] += t->gap;
         }
         for (size_t from = 0; from < t->len;) {
-            size_t piece = size > 0 ? size : t->len - from;
+            size_t piece = size > 0 && size < t->len - from ? size : t->len - from;
             if (size == 0 && i == turn && from < at && at < t->len)
                 piece = at - from;
             mark.root_offset = sent[t->side];
