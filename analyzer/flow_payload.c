@@ -391,20 +391,13 @@ static void work_wait_update(struct flow_table *table, struct flow_work *work)
 
 /* ---------------------------------------------------------------- segments */
 
-static uint64_t holes_missing(const struct flow_holes *holes)
-{
-    uint64_t missing = 0;
-    for (size_t i = 0; i < FLOW_HOLES; i++)
-        missing += holes->hole[i].missing;
-    return missing;
-}
-
-static void holes_add(struct flow_holes *holes, uint32_t from, uint32_t to, uint32_t missing)
+static void holes_add(struct flow_holes *holes, uint32_t from, uint32_t to, uint32_t missing,
+                      uint64_t offset)
 {
     for (size_t i = 0; i < FLOW_HOLES && missing > 0; i++) {
         if (holes->hole[i].missing > 0)
             continue;
-        holes->hole[i] = (struct flow_hole){from, to, missing};
+        holes->hole[i] = (struct flow_hole){from, to, missing, offset};
         return;
     }
 }
@@ -451,10 +444,9 @@ static void work_stop(struct flow_table *table, struct flow_work *work)
         reassembly_get(work->reassembly, side, &after);
         uint32_t start = work->start_seq[dir];
         struct flow_holes *holes = &work->holes[dir];
-        *holes = (struct flow_holes){.offset = got->delivered,
-                                     .end = start + (uint32_t)after.delivered};
+        *holes = (struct flow_holes){.end = start + (uint32_t)after.delivered};
         holes_add(holes, start + (uint32_t)got->delivered, holes->end,
-                  (uint32_t)(after.missing - got->missing));
+                  (uint32_t)(after.missing - got->missing), got->delivered);
         d->missing += got->missing;
         d->retransmits += got->retransmits;
         if (got->rtt_ns >= 0 && (d->rtt_ns < 0 || got->rtt_ns < d->rtt_ns))
@@ -478,7 +470,7 @@ static void work_count(struct flow_work *work, struct flow_dir *d, enum side sid
     uint32_t end = segment->seq + (uint32_t)segment->payload_wire;
     int32_t ahead = flow_seq_diff(segment->seq, holes->end);
     if (ahead > 0 && d->next != before)
-        holes_add(holes, holes->end, segment->seq, (uint32_t)ahead);
+        holes_add(holes, holes->end, segment->seq, (uint32_t)ahead, work->delivered[side]);
     else if (ahead < 0 && holes_fill(holes, segment->seq, end) == 0 &&
              flow_seq_diff(end, holes->end) <= 0)
         d->retransmits++;
@@ -604,14 +596,15 @@ static void flow_tell_one_sided(struct flow_table *table, struct flow *flow)
 
 static void flow_tell_holes(struct flow_table *table, struct flow *flow)
 {
+    const struct mark mark = {.packet = flow->last_packet, .time_ns = flow->last_ns};
     for (unsigned dir = 0; dir < 2 && flow->work != NULL; dir++) {
-        const struct flow_holes *holes = &flow->work->holes[dir];
-        uint64_t missing = holes_missing(holes);
-        if (missing == 0)
-            continue;
-        const struct mark mark = {.packet = flow->last_packet, .time_ns = flow->last_ns};
-        flow_tell_gap(table, flow, flow_side(flow, dir), holes->offset, missing, &mark);
-        flow->dir[dir].missing += missing;
+        for (size_t i = 0; i < FLOW_HOLES; i++) {
+            const struct flow_hole *hole = &flow->work->holes[dir].hole[i];
+            if (hole->missing == 0)
+                continue;
+            flow_tell_gap(table, flow, flow_side(flow, dir), hole->offset, hole->missing, &mark);
+            flow->dir[dir].missing += hole->missing;
+        }
     }
 }
 

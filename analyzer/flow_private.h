@@ -128,11 +128,11 @@ enum { FLOW_HOLES = 4 };
 /* Once the reassembly is gone: what is missing, as far as sequence numbers tell. More holes than
  * have a place are forgotten: it may be too little, never too much. */
 struct flow_holes {
-    uint64_t offset; /* of the first byte that can be missing */
-    uint32_t end;    /* sequence number behind the highest byte */
+    uint32_t end; /* sequence number behind the highest byte */
     struct flow_hole {
         uint32_t from, to; /* sequence numbers */
         uint32_t missing;  /* of these bytes */
+        uint64_t offset;   /* of the first of them */
     } hole[FLOW_HOLES];
 };
 

@@ -15,7 +15,7 @@ for file in tables indexes indexes_frame views cross cross_layers remove; do
 done
 number=0
 for file in queries/*.sql; do
-    echo "static const char query_$number[] = {"
+    echo "static const char query_${number}[] = {"
     bytes "$file"
     echo '0};'
     number=$((number + 1))

@@ -166,7 +166,8 @@ static void handshake(struct connection *c)
     int n = snprintf(joined, sizeof joined, "%s%s", (char *)key, guid);
     SHA1((uint8_t *)joined, (size_t)n, digest);
     EVP_EncodeBlock(accept, digest, 20);
-    const char *extension = c->kind == DEFLATE ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "";
+    const char *extension =
+        c->kind == DEFLATE ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "";
     n = snprintf(head, sizeof head,
                  "GET /chat?room=%u HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\n"
                  "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n"

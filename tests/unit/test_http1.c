@@ -342,6 +342,22 @@ START_TEST(a_million_lines)
 }
 END_TEST
 
+START_TEST(a_handshake_behind_much_else)
+{
+    static char ask[90000];
+    size_t len = 0;
+    append(ask, &len, WS_ASK_LINE);
+    while (len < 80000)
+        append(ask, &len, "Cookie: 0123456789012345678901234567890123456789\r\n");
+    append(ask, &len, WS_ASK_FIELDS "\r\n");
+    struct talk_turn turns[] = {{CLIENT, ask, len, 0, 0, 0}, S(WS_GRANT), C(WS_HI)};
+    const char *t = talk(turns, 3, 0);
+    talk_has(t, "open 1 upgrade offered=websocket");
+    talk_has(t, "websocket 1 accept=1");
+    talk_spares(t, "ws-key-missing");
+}
+END_TEST
+
 START_TEST(a_long_line)
 {
     static char ask[200000];
@@ -611,7 +627,7 @@ START_TEST(gaps_in_bodies)
 {
     const char *t = TALK(C("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc"),
                          C_GAP(97), S("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n1"),
-                         S_GAP(20), S("01234567890123456789012345678"), C(WS_ASK), S(WS_GRANT),
+                         S_GAP(20), S("HTTP/1.1 200 it is not\r\n1234\n"), C(WS_ASK), S(WS_GRANT),
                          C(WS_HI));
     talk_has(t, "answer 1 switched cause=none accepted=websocket 101");
     talk_has(t, "accept=1");
@@ -619,7 +635,7 @@ START_TEST(gaps_in_bodies)
              S_GAP(61), S("\r\n0\r\n\r\n"), C(WS_ASK), S(WS_GRANT), C(WS_HI));
     talk_has(t, "answer 1 switched cause=none accepted=websocket 101");
     t = TALK(C(GET), S("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nabc"),
-             S_GAP(90), S("0\r\n\r\n"), C(WS_ASK), S(WS_GRANT), C(WS_HI));
+             S_GAP(90), S("0\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"), C(WS_ASK), S(WS_GRANT), C(WS_HI));
     talk_has(t, "answer 1 switched cause=none accepted=websocket 101");
 }
 END_TEST
@@ -677,6 +693,7 @@ Suite *http1_suite(void)
     tcase_add_test(tc, folded_lines);
     tcase_add_test(tc, garbage);
     tcase_add_test(tc, a_million_lines);
+    tcase_add_test(tc, a_handshake_behind_much_else);
     tcase_add_test(tc, a_long_line);
     tcase_add_test(tc, body_with_an_upgrade);
     tcase_add_test(tc, granted_before_the_body);

@@ -13,7 +13,9 @@
 
 Suite *stack_suite(void);
 
-#define ASK "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: switchtap-template\r\n\r\n"
+#define ASK \
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n" \
+    "Upgrade: switchtap-template\r\n\r\n"
 #define GRANT \
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" \
     "Upgrade: switchtap-template\r\n\r\n"

@@ -261,6 +261,8 @@ START_TEST(server_first)
     t = TALK(S("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"),
              C("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
     talk_spares(t, "server-data-before-101");
+    t = TALK(S(OK_EMPTY), C_GAP(60), C("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    talk_spares(t, "server-data-before-101");
     t = TALK(C(WS_ASK), S("junk\r\n" WS_GRANT WS_HELLO));
     talk_finds(t, "server-data-before-101");
     talk_has(t, "answer 1 switched");
@@ -405,8 +407,9 @@ END_TEST
 START_TEST(after_a_refusal)
 {
     const char *t = TALK(C(WS_ASK), S("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"),
-                         C("GET /a HTTP/1.1\r\nHost: internal\r\n\r\n"), S(OK_EMPTY));
-    talk_finds(t, "ws-smuggling-non101-then-traffic");
+                         C("GET /a HTTP/1.1\r\nHost: internal\r\n\r\n"), S(OK_EMPTY),
+                         C("GET /b HTTP/1.1\r\nHost: internal\r\n\r\n"), S(OK_EMPTY));
+    talk_times(t, "ws-smuggling-non101-then-traffic", 1);
     t = TALK(C(WS_ASK), S("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"), C(WS_HI WS_HI));
     talk_finds(t, "ws-smuggling-non101-then-traffic");
     t = TALK(C(WS_ASK), S("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"), C(SECOND), S(OK_EMPTY));
