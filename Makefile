@@ -28,7 +28,7 @@ LIBRARY := $(filter-out $(BUILD)/analyzer/main.o,$(OBJECTS))
 SQL     := $(wildcard schema/*.sql schema/queries/*.sql)
 
 UNITS        := $(wildcard tests/unit/test_*.c)
-UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c)) $(wildcard tests/script/script.c)
+UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c))
 UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUILD)/suites.o
 
 .PHONY: all deps demo check check-quick check-deps check-style bench clean
@@ -36,18 +36,21 @@ UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUI
 all: $(PROGRAM)
 
 $(PROGRAM): $(OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(PACKAGE_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(PACKAGE_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/schema_sql.c: schema/embed.sh $(SQL)
 	@mkdir -p $(@D)
 	sh schema/embed.sh > $@.new && mv $@.new $@
 
 $(BUILD)/%.o: $(BUILD)/%.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Ianalyzer -Itests/unit $(PACKAGE_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -Ianalyzer -Itests/unit $(PACKAGE_CFLAGS) -MMD -MP -c -o $@ $<
 
 # --- what is needed and missing, from the distribution's packages ---
 
@@ -65,15 +68,13 @@ $(BUILD)/suites.c: $(UNITS) tests/suites.sh
 	sh tests/suites.sh $(UNITS) > $@
 
 $(BUILD)/unit: $(LIBRARY) $(UNIT_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $$(pkg-config --libs check)
-
-$(BUILD)/script2pcap: $(BUILD)/tests/script/script.o $(BUILD)/tests/script/script2pcap.o
-	$(CC) $(LDFLAGS) -o $@ $^
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $$(pkg-config --libs check)
 
 check: deps
 	@$(MAKE) --no-print-directory check-quick
 
-check-quick: all check-deps $(BUILD)/unit $(BUILD)/script2pcap
+check-quick: all check-deps $(BUILD)/unit
 	@BUILD=$(BUILD) PROGRAM=./$(PROGRAM) sh tests/check.sh
 
 check-deps:

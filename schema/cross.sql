@@ -25,6 +25,7 @@ JOIN session s ON s.id = k.session_id
 JOIN flow f ON f.id = s.flow_id
 WHERE s.request_ns IS NOT NULL;
 CREATE INDEX temp.same_key_time ON same_key(key, request_ns, id);
+CREATE INDEX temp.same_key_flow ON same_key(key, client_addr, client_port, capture_id);
 
 -- ---- hop_of: the same key, nested in time, on another connection to somewhere else ----
 -- Of several sessions around one, the innermost is its hop: the one whose request came last.
@@ -32,8 +33,7 @@ UPDATE session SET hop_of = (
     SELECT o.id
     FROM same_key i JOIN (
         SELECT near.* FROM same_key here JOIN same_key near ON near.key = here.key
-            AND (near.request_ns < here.request_ns
-                OR (near.request_ns = here.request_ns AND near.id < here.id))
+            AND (near.request_ns, near.id) < (here.request_ns, here.id)
         WHERE here.id = session.id ORDER BY near.request_ns DESC, near.id DESC LIMIT 64) o
     WHERE i.id = session.id AND o.flow_id <> i.flow_id
     AND i.request_ns <= coalesce(o.response_ns, o.end_ns, i.request_ns)
@@ -58,7 +58,8 @@ FROM (
 JOIN same_key o ON o.id = k.first_id
 JOIN session s ON s.id = k.id
 WHERE k.place = 1 AND k.flow_id <> o.flow_id AND s.hop_of IS NULL
-AND NOT EXISTS (SELECT 1 FROM same_key t WHERE t.key = k.key AND t.capture_id <> k.capture_id
+AND NOT EXISTS (SELECT 1 FROM same_key t INDEXED BY same_key_flow
+    WHERE t.key = k.key AND t.capture_id <> k.capture_id
     AND (t.request_ns, t.id) < (k.request_ns, k.id)
     AND t.client_addr = k.client_addr AND t.client_port = k.client_port
     AND t.server_addr = k.server_addr AND t.server_port = k.server_port
