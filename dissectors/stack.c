@@ -278,8 +278,8 @@ static void check_early(struct layer *layer, enum side side)
     layer_finding(layer, side, early->rule, view.offset, (struct text){evidence, (size_t)len});
 }
 
-/* `side` is the side whose bytes granted the switch. */
-static void perform_switch(struct layer *layer, enum side side)
+/* `side` is the side whose bytes granted the switch, grant_end the root offset behind them. */
+static void perform_switch(struct layer *layer, enum side side, uint64_t grant_end)
 {
     struct stack *stack = layer->stack;
     struct handover handover = layer->switching.handover;
@@ -294,7 +294,6 @@ static void perform_switch(struct layer *layer, enum side side)
         layer_become_opaque(layer);
         return;
     }
-    struct mark grant = layer_mark(layer, side, layer->in[side].offset - 1);
     int reversed = handover.reversed != 0;
     next->flipped = layer->flipped ^ reversed;
     next->session = handover.session != 0 ? handover.session : layer->session;
@@ -309,7 +308,7 @@ static void perform_switch(struct layer *layer, enum side side)
         next->early = (struct early){.pending = 1,
                                      .rule = *handover.early_rule,
                                      .side = layer_flip(layer, side_peer(side)),
-                                     .grant_end = grant.root_offset + 1};
+                                     .grant_end = grant_end};
     close_children(layer);
     close_dissector(layer);
     tell_close(layer);
@@ -452,6 +451,11 @@ static int obey(struct layer *layer, enum side side, const struct result *result
 {
     struct input *in = &layer->in[side];
     assert(result->consumed <= shown);
+    uint64_t grant_end = 0; /* asked for while the marks of these bytes are still kept */
+    if (result->verdict == V_SWITCHED)
+        grant_end = result->consumed > 0
+                        ? input_mark(in, in->offset + result->consumed - 1).root_offset + 1
+                        : input_mark(in, in->offset).root_offset;
     input_consume(in, result->consumed);
     in->need = 0;
     switch (result->verdict) {
@@ -466,7 +470,7 @@ static int obey(struct layer *layer, enum side side, const struct result *result
         in->wait_peer = 1;
         return result->consumed > 0;
     case V_SWITCHED:
-        perform_switch(layer, side);
+        perform_switch(layer, side, grant_end);
         return 0;
     case V_DONE:
         in->done = 1;
@@ -594,7 +598,7 @@ static void run(struct layer *layer, enum side side)
 void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
                  const struct mark *mark, int exact)
 {
-    layer = layer_top(layer);
+    layer = layer_receiver(layer, &side);
     struct input *in = &layer->in[side];
     struct budget *budget = layer->stack->budget;
     if (len == 0 || layer->phase == CLOSED)
@@ -611,13 +615,14 @@ void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_
         overflow |= input_keep(in, budget, limit);
     if (overflow != 0) {
         layer_limit(layer, "held-bytes", limit);
-        run(layer_top(layer), side);
+        layer = layer_receiver(layer, &side);
+        run(layer, side);
     }
 }
 
 void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const struct mark *mark)
 {
-    layer = layer_top(layer);
+    layer = layer_receiver(layer, &side);
     if (layer->phase == CLOSED)
         return;
     input_gap(&layer->in[side], layer->stack->budget, len, mark);
@@ -629,7 +634,7 @@ void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const st
 
 void layer_input_eof(struct layer *layer, enum side side, const struct mark *mark)
 {
-    layer = layer_top(layer);
+    layer = layer_receiver(layer, &side);
     struct input *in = &layer->in[side];
     in->ended = 1;
     if (in->current_len == 0) { /* the end has a mark of its own: it acknowledges, too */

@@ -94,6 +94,14 @@ static inline struct layer *layer_top(struct layer *layer)
     return layer;
 }
 
+/* The same, and which of its sides the bytes are for: roles may have been swapped on the way. */
+static inline struct layer *layer_receiver(struct layer *base, enum side *side)
+{
+    struct layer *top = layer_top(base);
+    *side = layer_flip(top, layer_flip(base, *side));
+    return top;
+}
+
 struct layer *layer_new(struct stack *stack, struct layer *parent, enum relation relation);
 void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
                  const struct mark *mark, int exact);

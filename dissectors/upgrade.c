@@ -504,13 +504,13 @@ static void judge_cleartext(const struct upgrade *upgrade, const struct http_rep
         return;
     }
     struct text scheme = http_field_value(request, "X-Forwarded-Proto");
-    const char *low = "";
+    const char *where = "";
     if (http_text_is(scheme, "https") || http_text_is(scheme, "wss"))
-        low = "low: the first hop was encrypted: ";
+        where = "; the first hop was encrypted";
     else if (is_loopback(upgrade_host(request)))
-        low = "low: on loopback: ";
+        where = "; on loopback";
     http_report_finding(report, CLIENT, RULE_CLEARTEXT_CREDENTIALS_IN_HANDSHAKE, offset,
-                        "%s%.*s", low, HTTP_CLIP(what));
+                        "%.*s%s", HTTP_CLIP(what), where);
 }
 
 /* --- the door --- */

@@ -311,9 +311,9 @@ static void judge_cross_origin(const struct http_head *request, const struct htt
         return;
     rewritten |= is_inner_name(host) && !is_inner_name(from);
     http_report_finding(report, SERVER, RULE_CSWSH_CROSS_ORIGIN_ACCEPTED, answer->offset,
-                        "%sOrigin %.*s, Host %.*s, with %s",
-                        rewritten ? "low: a proxy may have rewritten Host: " : "",
-                        HTTP_CLIP(origin->value), HTTP_CLIP(host), with);
+                        "Origin %.*s, Host %.*s, with %s%s", HTTP_CLIP(origin->value),
+                        HTTP_CLIP(host), with,
+                        rewritten ? "; a proxy may have rewritten Host" : "");
 }
 
 void upgrade_origin(const struct upgrade *upgrade, const struct http_head *answer,

@@ -99,9 +99,10 @@ AND (EXISTS (SELECT 1 FROM flow f WHERE f.id = finding.flow_id
 UPDATE finding SET severity = 'low'
 WHERE capture_id = :capture AND rule = 'cswsh-cross-origin-accepted' AND severity IS NULL
 AND EXISTS (SELECT 1 FROM session s WHERE s.id = finding.session_id AND s.hop_of IS NULL)
-AND EXISTS (SELECT 1 FROM header h WHERE h.session_id = finding.session_id
+AND (evidence LIKE '%rewritten Host%' OR EXISTS (
+    SELECT 1 FROM header h WHERE h.session_id = finding.session_id
     AND h.message = 'request' AND (h.name IN ('Via', 'Forwarded', 'X-Real-IP')
-        OR h.name LIKE 'X-Forwarded-%'));
+        OR h.name LIKE 'X-Forwarded-%')));
 -- A proxy has no reason to pass on any other protocol than websocket.
 UPDATE finding SET severity = 'medium'
 WHERE capture_id = :capture AND rule = 'upgrade-forwarded-by-proxy' AND severity IS NULL

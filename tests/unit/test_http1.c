@@ -635,7 +635,8 @@ START_TEST(gaps_in_bodies)
              S_GAP(61), S("\r\n0\r\n\r\n"), C(WS_ASK), S(WS_GRANT), C(WS_HI));
     talk_has(t, "answer 1 switched cause=none accepted=websocket 101");
     t = TALK(C(GET), S("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nabc"),
-             S_GAP(90), S("0\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"), C(WS_ASK), S(WS_GRANT), C(WS_HI));
+             S_GAP(90), S("0\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"),
+             C(WS_ASK), S(WS_GRANT), C(WS_HI));
     talk_has(t, "answer 1 switched cause=none accepted=websocket 101");
 }
 END_TEST

@@ -92,11 +92,13 @@ struct turn {
     enum side side;
     const char *bytes;
     size_t len, gap;
+    size_t seen; /* of the peer's bytes it acknowledges only these; 0: all */
 };
 
-#define C(s) {CLIENT, s, sizeof(s) - 1, 0}
-#define S(s) {SERVER, s, sizeof(s) - 1, 0}
-#define S_GAP(n) {SERVER, NULL, 0, n}
+#define C(s) {CLIENT, s, sizeof(s) - 1, 0, 0}
+#define C_SEEN(s, n) {CLIENT, s, sizeof(s) - 1, 0, n}
+#define S(s) {SERVER, s, sizeof(s) - 1, 0, 0}
+#define S_GAP(n) {SERVER, NULL, 0, n, 0}
 
 /* How the bytes of a turn are cut: size 0 whole, else pieces of that size; or once, at `at`. */
 static void play(struct tape *tape, const struct turn *turns, size_t count, size_t size, size_t at)
@@ -106,7 +108,7 @@ static void play(struct tape *tape, const struct turn *turns, size_t count, size
     uint64_t sent[2] = {0, 0}, packet = 0;
     for (size_t i = 0; i < count; i++) {
         const struct turn *t = &turns[i];
-        uint64_t acked = sent[side_peer(t->side)];
+        uint64_t acked = t->seen > 0 ? t->seen : sent[side_peer(t->side)];
         if (t->gap > 0) {
             struct mark mark = {.packet = ++packet, .acked = acked, .acked_valid = 1};
             stack_gap(stack, t->side, t->gap, &mark);
@@ -177,11 +179,27 @@ START_TEST(what_was_sent_too_early_is_told_once)
 }
 END_TEST
 
+/* The server's bytes go on behind the grant; who has seen just the grant may speak. */
+START_TEST(who_has_seen_the_grant_is_not_early)
+{
+    const struct turn turns[] = {C(ASK), S(GRANT "hello\n"),
+                                 C_SEEN("SWITCH now\n", sizeof GRANT - 1)};
+    EXPECT(turns, "open http1@0 ask switchtap-template@1 "
+                  "answer switchtap-template=1 close http1:1 open template@77 switch 2 "
+                  "ask now@2 close template:2 ");
+    const struct turn early[] = {C(ASK), S(GRANT "hello\n"),
+                                 C_SEEN("SWITCH now\n", sizeof GRANT - 2)};
+    EXPECT(early, "open http1@0 ask switchtap-template@1 "
+                  "answer switchtap-template=1 close http1:1 open template@77 switch 2 "
+                  "optimistic-data-before-101@77 ask now@2 close template:2 ");
+}
+END_TEST
+
 START_TEST(lost_bytes_end_in_opaque)
 {
     static char line[700];
     memset(line, 'x', sizeof line);
-    const struct turn turns[] = {C(ASK), S(GRANT), {CLIENT, line, sizeof line, 0}, S("bytes")};
+    const struct turn turns[] = {C(ASK), S(GRANT), {CLIENT, line, sizeof line, 0, 0}, S("bytes")};
     EXPECT(turns, "open http1@0 ask switchtap-template@1 "
                   "answer switchtap-template=1 close http1:1 open template@77 switch 2 "
                   "close opaque:2 ");
@@ -282,6 +300,7 @@ Suite *stack_suite(void)
     tcase_add_test(tcase, a_switch_moves_the_rest_to_the_successor);
     tcase_add_test(tcase, a_successor_switches_again);
     tcase_add_test(tcase, what_was_sent_too_early_is_told_once);
+    tcase_add_test(tcase, who_has_seen_the_grant_is_not_early);
     tcase_add_test(tcase, lost_bytes_end_in_opaque);
     tcase_add_test(tcase, a_gap_is_survived);
     tcase_add_test(tcase, first_bytes_tell_the_root);
