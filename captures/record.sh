@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Records the example captures anew, each from real programs talking over loopback, with the
 # README of its folder. Needs root (tcpdump) and, besides what the build needs: tcpdump curl openssl
-# nodejs npm chromium nginx python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd).
+# nodejs npm chromium nginx haproxy python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd).
 #
 #   captures/record.sh            all of them
 #   captures/record.sh NAME...    some
@@ -126,6 +126,34 @@ nginx_wrong() {
 nginx (port 18085) is left at its defaults: towards the server (18084) it speaks HTTP/1.0 with
 `Connection: close` and drops Upgrade, while Sec-WebSocket-Key goes through. The server refuses, and
 the client sees the refusal.
+END
+}
+
+haproxy_right() {
+    cat >"$work/haproxy.cfg" <<END
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 10s
+  timeout server 10s
+  timeout tunnel 1m
+frontend front
+  bind 127.0.0.1:18070
+  option forwardfor
+  default_backend back
+backend back
+  server one 127.0.0.1:18071
+END
+    start /usr/bin/python3 "$here/programs/ws_talk.py" server 18071
+    start haproxy -db -f "$work/haproxy.cfg"
+    listening 18071; listening 18070
+    sniff haproxy-right 'tcp port 18070 or tcp port 18071'
+    /usr/bin/python3 "$here/programs/ws_talk.py" client 18070 /echo
+    done_sniffing
+    readme haproxy-right "Through haproxy" \
+        "haproxy $(haproxy -v | sed -n 's/^HAProxy version \([0-9.]*\).*/\1/p'), $websockets_version" <<'END'
+The same conversation through haproxy (port 18070) in HTTP mode, recorded on both sides; haproxy needs
+no setting for it. The server is on port 18071.
 END
 }
 
@@ -272,7 +300,7 @@ Three requests on one connection. No attempt to switch, so no session.
 END
 }
 
-all="chromium_ws python_ws nginx_right nginx_wrong node_upgrade nginx_ignores nginx_refuses \
+all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade nginx_ignores nginx_refuses \
 upgrade_required h2c docker_exec connect_proxy tls plain_http"
 for name in ${*:-$all}; do
     echo "recording $name"

@@ -339,6 +339,29 @@ static void decide(struct layer *layer, const struct dissector *found)
     }
 }
 
+/* Line ends between a switch and its first byte, as some clients send them behind a CONNECT: passed
+ * over where a probe knows what comes behind them. */
+static size_t stray_line_ends(const struct layer *layer, struct text *bytes)
+{
+    size_t stray = 0;
+    if (layer->relation != RELATION_SWITCH)
+        return 0;
+    while (stray < 2 && stray < bytes->len &&
+           (bytes->data[stray] == '\r' || bytes->data[stray] == '\n'))
+        stray++;
+    if (stray > 0)
+        *bytes = (struct text){bytes->data + stray, bytes->len - stray};
+    return stray;
+}
+
+/* Bytes of messages are a tunnel only where the protocol begins as it does on a connection: with
+ * its client, or with either side where both begin alike. */
+static int begins_by_itself(const struct dissector *found, const struct text bytes[2])
+{
+    const struct text *first = bytes[CLIENT].len > 0 ? &bytes[CLIENT] : &bytes[SERVER];
+    return found->probe(CLIENT, (const uint8_t *)first->data, first->len) > 0;
+}
+
 /* Returns 1 when the layer has left the phase. */
 static int probe(struct layer *layer)
 {
@@ -356,10 +379,19 @@ static int probe(struct layer *layer)
     }
     if (bytes[CLIENT].len + bytes[SERVER].len == 0 && !cut)
         return 0;
+    size_t stray = stray_line_ends(layer, &bytes[CLIENT]);
+    if (stray > 0 && bytes[CLIENT].len + bytes[SERVER].len == 0 && !cut && !layer->stack->closing)
+        return 0;
     int undecided;
     const struct dissector *found = registry_probe(bytes, layer->dissector, &undecided);
+    if (found != NULL && layer->quiet && !begins_by_itself(found, bytes)) {
+        found = NULL;
+        undecided = bytes[CLIENT].len == 0;
+    }
     if (found != NULL) {
         layer->dissector = NULL;
+        input_consume(&layer->in[CLIENT], stray);
+        layer->start[CLIENT] += stray;
         decide(layer, found);
         return 1;
     }

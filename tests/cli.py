@@ -293,6 +293,16 @@ def judging(work):
     tally.check("lint: sarif", sarif["version"] == "2.1.0" and sarif["runs"][0]["results"], done.out)
 
 
+def healthy(work):
+    for name in ("chromium-ws", "python-ws", "nginx-right", "haproxy-right", "node-upgrade",
+                 "nginx-ignores", "nginx-refuses", "h2c", "docker-exec", "tls", "plain-http"):
+        done = run("lint", capture(name))
+        tally.check("%s: nothing of medium or above" % name, done.returncode == 0, done.out)
+    db = os.path.join(work, "h.db")
+    common.read([capture("plain-http"), capture("tls")], db)
+    tally.check("ordinary traffic: no session", count(db, "SELECT count(*) FROM session") == 0)
+
+
 def secrets(work):
     import sys
     sys.path.insert(0, os.path.join(ROOT, "tests", "script"))
@@ -325,7 +335,7 @@ def closed_output(work):
 
 
 with common.folder() as place:
-    for part in (reading, several, truncated, filters, usage, databases, showing, judging, secrets,
+    for part in (reading, several, truncated, filters, usage, databases, showing, judging, healthy, secrets,
                  closed_output):
         if common.NAMES and part.__name__ not in common.NAMES:
             continue
