@@ -72,6 +72,12 @@ static int explain(struct output *out, const char *name)
         output_format(out, "\n  level     %s, %s\n  source    ", rule->level,
                       level_words(rule->level));
         output_wrapped(out, rule->source, 12);
+        output_word(out, "\n  why       ");
+        output_wrapped(out, rule_advice[i].why, 12);
+        output_word(out, "  fix       ");
+        output_wrapped(out, rule_advice[i].fix, 12);
+        if (!rule->detected)
+            output_word(out, "\n  Nothing detects this rule yet.\n");
         return STATUS_DONE;
     }
     names[RULE_COUNT] = NULL;

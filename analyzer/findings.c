@@ -105,6 +105,19 @@ static void explain(struct output *out, struct query *group, int column)
     buffer_release(&safe);
 }
 
+/* How to mend what the rule found; the database may be of a version with other rules. */
+static void advise(struct output *out, struct text rule)
+{
+    for (int i = 0; i < RULE_COUNT; i++) {
+        if (rule.len != strlen(rule_table[i].name) ||
+            memcmp(rule.data, rule_table[i].name, rule.len) != 0)
+            continue;
+        output_word(out, "        fix: ");
+        output_wrapped(out, rule_advice[i].fix, 8);
+        return;
+    }
+}
+
 static void group_title(struct output *out, struct query *group, int explained)
 {
     int64_t rank = listing_int(group, G_RANK, 0) & 3;
@@ -124,6 +137,7 @@ static void group_title(struct output *out, struct query *group, int explained)
         return;
     explain(out, group, G_SUMMARY);
     explain(out, group, G_SOURCE);
+    advise(out, query_text(group, G_RULE));
 }
 
 static void one(struct output *out, struct query *query)

@@ -76,7 +76,8 @@ static void driver(struct buffer *text)
         buffer_word(text, ",\"shortDescription\":{");
         json_word(text, "text", rule->summary);
         buffer_word(text, "},\"help\":{");
-        buffer_format(&help, "%s. Source: %s.", rule->summary, rule->source);
+        buffer_format(&help, "%s %s Source: %s.", rule_advice[i].why, rule_advice[i].fix,
+                      rule->source);
         json_word(text, "text", buffer_text(&help));
         buffer_release(&help);
         buffer_word(text, "},\"defaultConfiguration\":{");

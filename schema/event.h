@@ -48,7 +48,13 @@ struct rule_info {
     int detected; /* 0: in the catalogue, but nothing detects it yet */
 };
 
+struct rule_advice { /* for a person */
+    const char *why; /* it matters */
+    const char *fix;
+};
+
 extern const struct rule_info rule_table[RULE_COUNT]; /* rules.c, from rules.def */
+extern const struct rule_advice rule_advice[RULE_COUNT]; /* ... and from advice.def */
 
 enum event_kind {
     EVENT_FLOW_OPEN,       /* a flow appeared; always the first of its flow */

@@ -1,5 +1,6 @@
 /*
- * The rule catalogue as a table, made from rules.def; indexed by enum rule.
+ * The rule catalogue as a table, made from rules.def, and the advice of advice.def; indexed by enum
+ * rule.
  */
 #include "event.h"
 
@@ -10,4 +11,18 @@ const struct rule_info rule_table[RULE_COUNT] = {
     {name, level, severity, source, summary, 0},
 #include "rules.def"
 #undef RULE
+};
+
+enum {
+#define ADVICE(id, why, fix) ADVICE_##id,
+#include "advice.def"
+#undef ADVICE
+    ADVICE_COUNT
+};
+_Static_assert((int)ADVICE_COUNT == (int)RULE_COUNT, "each rule has its advice");
+
+const struct rule_advice rule_advice[RULE_COUNT] = {
+#define ADVICE(id, why, fix) [RULE_##id] = {why, fix},
+#include "advice.def"
+#undef ADVICE
 };
