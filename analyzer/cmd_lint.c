@@ -101,7 +101,8 @@ static int run(const struct options *options)
     signals_catch();
     if (place_make(&place) != 0)
         return STATUS_FAILED;
-    reading_options.detail = DETAIL_SESSIONS;
+    reading_options.detail = DETAIL_ALL; /* rules about many frames need the rows ... */
+    reading_options.payload = 0;         /* ... and none needs what they carried */
     reading_options.flows = FLOWS_ALL;
     int status = reading_run(&reading, &reading_options, place.files[0], 0);
     int judged = STATUS_DONE;

@@ -550,6 +550,50 @@ static int summarise(struct store *store, struct store_summary *summary)
     return 0;
 }
 
+/* What only shows when connections, or the layers of one, are compared. */
+static int judge(struct store *store)
+{
+    int result = script(store, schema_cross_sql, NULL);
+    return result == 0 ? script(store, schema_cross_layers_sql, NULL) : result;
+}
+
+/* The next unfinished capture behind `after`; 0: none; -1: error. */
+static int64_t next_unfinished(struct store *store, int64_t after)
+{
+    sqlite3_stmt *statement = NULL;
+    int64_t id = -1;
+    if (sqlite3_prepare_v2(store->db, "SELECT coalesce(min(id), 0) FROM capture WHERE id > ? AND "
+                                      "ended_ns IS NULL", -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_int64(statement, 1, after) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        id = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    return id;
+}
+
+int store_judge(const char *path, struct error *error)
+{
+    const struct store_options options = {0};
+    struct store *store = store_open(path, &options, error);
+    if (store == NULL)
+        return -1;
+    int result = 0;
+    int64_t id = 0;
+    while (result == 0 && (id = next_unfinished(store, id)) > 0) {
+        store->capture = id;
+        result = begin(store);
+        if (result == 0)
+            result = judge(store);
+        if (result == 0)
+            result = commit(store);
+    }
+    if (result != 0 || id < 0)
+        (void)tell(store, error);
+    store->capture = 0;
+    store_close(store);
+    return result == 0 && id == 0 ? 0 : -1;
+}
+
 int store_finish(struct store *store, const struct capture_info *info, int64_t first_packet_ns,
                  int64_t last_packet_ns, struct store_summary *summary, struct error *error)
 {
@@ -563,9 +607,7 @@ int store_finish(struct store *store, const struct capture_info *info, int64_t f
         result = code == SQLITE_OK ? begin(store) : store_failed(store, code);
     }
     if (result == 0)
-        result = script(store, schema_cross_sql, NULL);
-    if (result == 0)
-        result = script(store, schema_cross_layers_sql, NULL);
+        result = judge(store);
     if (result == 0)
         result = capture_update(store, info, first_packet_ns, last_packet_ns);
     if (result == 0)

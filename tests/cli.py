@@ -293,6 +293,21 @@ def judging(work):
     tally.check("lint: sarif", sarif["version"] == "2.1.0" and sarif["runs"][0]["results"], done.out)
 
 
+def killed(work):
+    db = os.path.join(work, "k.db")
+    common.read([capture("nginx-wrong")], db)
+    with sqlite3.connect(db) as c:  # as a run that was killed leaves it
+        c.execute("UPDATE capture SET ended_ns = NULL")
+        c.execute("UPDATE session SET hop_of = NULL")
+    done = run("findings", db)
+    tally.check("killed: findings pairs the hops", done.returncode == 1 and
+                count(db, "SELECT hop_of FROM session WHERE id = 2") == 1, done.out + done.err)
+    text = os.path.join(work, "v.txt")
+    with open(text, "w", encoding="utf-8") as out:
+        out.write("nothing")
+    tally.check("killed: a text stays one", run("findings", text).returncode == 3)
+
+
 def healthy(work):
     for name in ("chromium-ws", "python-ws", "nginx-right", "haproxy-right", "node-upgrade",
                  "nginx-ignores", "nginx-refuses", "h2c", "docker-exec", "tls", "plain-http"):
@@ -335,7 +350,7 @@ def closed_output(work):
 
 
 with common.folder() as place:
-    for part in (reading, several, truncated, filters, usage, databases, showing, judging, healthy, secrets,
+    for part in (reading, several, truncated, filters, usage, databases, showing, judging, killed, healthy, secrets,
                  closed_output):
         if common.NAMES and part.__name__ not in common.NAMES:
             continue
