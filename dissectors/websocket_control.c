@@ -283,6 +283,14 @@ void ws_control_frame_end(struct websocket *ws, enum side side, const struct mar
 
 /* --- the end --- */
 
+/* An endpoint that fails the connection (RFC 6455 7.1.7) stops reading at what it found wrong: a
+ * ping behind that never reached it, whatever frames it still had on the way. */
+static int failed_connection(const struct websocket *ws, enum side side)
+{
+    int32_t code = ws->side[side].count.close_code;
+    return code == 1002 || code == 1003 || (code >= 1007 && code <= 1011);
+}
+
 static void judge_pings(struct websocket *ws, enum side pinger, int64_t now_ns)
 {
     enum side answerer = side_peer(pinger);
@@ -297,7 +305,7 @@ static void judge_pings(struct websocket *ws, enum side pinger, int64_t now_ns)
                     ping->pong_time_ns, ws->options->frames ? ping->pong_frame : 0,
                     "the ping before it is at %s offset %llu", side_name(pinger),
                     (unsigned long long)ping->offset);
-        else if (ping->passed ||
+        else if ((ping->passed && !failed_connection(ws, answerer)) ||
                  (timeout > 0 && now_ns - ping->time_ns > timeout &&
                   !close_between(ws, ping->time_ns, ping->time_ns + timeout)))
             tell_unanswered(ws, answerer, ping, layer_offset(ws->layer, answerer), NULL);
