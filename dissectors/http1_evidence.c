@@ -86,7 +86,7 @@ static enum http1_proof prove_request(const struct http1_attempt *attempt, const
 static const char *expected_protocol(const struct http1_attempt *attempt)
 {
     struct text token = upgrade_first_token(&attempt->request);
-    if (http_text_is(token, "h2c") || http_text_is(token, "h2"))
+    if (text_is(token, "h2c") || text_is(token, "h2"))
         return "http2";
     return http_text_begins(token, "TLS/") ? "tls" : NULL;
 }

@@ -213,13 +213,13 @@ static void read_tokens(struct http1_head *head, struct text value, int connecti
     for (;;) {
         size_t used = http_text_before(rest, ',').len;
         struct text member = http_text_trim((struct text){rest.data, used});
-        if (connection && http_text_is(member, "upgrade"))
+        if (connection && text_is(member, "upgrade"))
             head->seen |= HTTP1_CONNECTION_UPGRADE;
-        else if (connection && http_text_is(member, "close"))
+        else if (connection && text_is(member, "close"))
             head->seen |= HTTP1_CLOSE;
         else if (!connection && member.len > 0)
             head->seen = (head->seen & ~(unsigned)HTTP1_CHUNKED) |
-                         (http_text_is(member, "chunked") ? HTTP1_CHUNKED : 0);
+                         (text_is(member, "chunked") ? HTTP1_CHUNKED : 0);
         if (used == rest.len)
             return;
         rest.data += used + 1;
@@ -232,25 +232,25 @@ static void heed(struct http1_head *head, struct text name, struct text value, s
 {
     switch (name.data[0]) {
     case 'c': case 'C':
-        if (http_text_is(name, "content-length")) {
+        if (text_is(name, "content-length")) {
             if ((head->seen & HTTP1_LENGTH) != 0 && !head->response)
                 flaw(head, HTTP_LENGTH_CONFLICT, at);
             read_length(head, value, at);
-        } else if (http_text_is(name, "connection")) {
+        } else if (text_is(name, "connection")) {
             read_tokens(head, value, 1);
-        } else if (http_text_is(name, "content-type") &&
+        } else if (text_is(name, "content-type") &&
                    http_text_begins(value, "application/vnd.docker.")) {
             head->seen |= HTTP1_DOCKER;
         }
         break;
     case 't': case 'T':
-        if (http_text_is(name, "transfer-encoding")) {
+        if (text_is(name, "transfer-encoding")) {
             head->seen |= HTTP1_TRANSFER;
             read_tokens(head, value, 0);
         }
         break;
     case 'u': case 'U':
-        if (http_text_is(name, "upgrade"))
+        if (text_is(name, "upgrade"))
             head->seen |= HTTP1_UPGRADE;
         break;
     case 's': case 'S':
@@ -258,7 +258,7 @@ static void heed(struct http1_head *head, struct text name, struct text value, s
             head->seen |= HTTP1_WEBSOCKET;
         break;
     case 'e': case 'E':
-        if (http_text_is(name, "expect") && http_text_is(value, "100-continue"))
+        if (text_is(name, "expect") && text_is(value, "100-continue"))
             head->seen |= HTTP1_EXPECT;
         break;
     default:
@@ -306,7 +306,7 @@ static int is_of_handshake(struct text name)
     if (http_text_begins(name, "sec-websocket-"))
         return 1;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (http_text_is(name, names[i]))
+        if (text_is(name, names[i]))
             return 1;
     return 0;
 }
@@ -384,7 +384,7 @@ static int field_line(struct http1_head *head, struct layer *layer, const uint8_
         .value_len = (uint32_t)value.len,
         .offset = head->length + at,
     };
-    if (http_text_is(name, "host") && head->host_len == 0) {
+    if (text_is(name, "host") && head->host_len == 0) {
         head->host_at = line.value_at;
         head->host_len = line.value_len;
     }

@@ -59,7 +59,7 @@ struct http1_attempt *http1_attempt_new(struct http1 *http, const struct http1_h
     upgrade_begin(&attempt->upgrade, &attempt->request);
     attempt->upgrade.secure = http->secure;
     attempt->upgrade.expects_100 = (head->seen & HTTP1_EXPECT) != 0;
-    attempt->fast_start = http_text_is(http_field_value(&attempt->request, "Derp-Fast-Start"), "1");
+    attempt->fast_start = text_is(http_field_value(&attempt->request, "Derp-Fast-Start"), "1");
     struct mark mark = layer_mark(http->layer, CLIENT, attempt->request.end - 1);
     attempt->packet = mark.packet;
     attempt->root_end = mark.root_offset;
@@ -99,7 +99,7 @@ static struct text join(struct http1 *http, const struct http_head *head, const 
         return first != NULL ? first->value : TEXT_NONE;
     size_t len = 0;
     for (size_t i = 0; i < head->count; i++)
-        if (http_text_is(head->fields[i].name, name))
+        if (text_is(head->fields[i].name, name))
             len += head->fields[i].value.len + 2;
     *owned = budget_alloc(layer_budget(http->layer), len);
     if (*owned == NULL)
@@ -107,7 +107,7 @@ static struct text join(struct http1 *http, const struct http_head *head, const 
     size_t at = 0;
     for (size_t i = 0; i < head->count; i++) {
         const struct http_field *field = &head->fields[i];
-        if (!http_text_is(field->name, name))
+        if (!text_is(field->name, name))
             continue;
         if (at > 0) {
             memcpy(*owned + at, ", ", 2);
@@ -132,7 +132,7 @@ static struct text forwarded_for(const struct http_head *request)
     struct http_params params = http_params_of(member);
     struct http_param param;
     while (http_params_next(&params, &param))
-        if (http_text_is(param.name, "for"))
+        if (text_is(param.name, "for"))
             return param.value;
     return TEXT_NONE;
 }

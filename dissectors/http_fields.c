@@ -8,12 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-int http_text_is(struct text text, const char *constant)
-{
-    return text.data != NULL && text.len == strlen(constant) &&
-           strncasecmp(text.data, constant, text.len) == 0;
-}
-
 int http_text_begins(struct text text, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -85,7 +79,7 @@ static const struct http_field *find_from(const struct http_head *head, const ch
                                           size_t *at)
 {
     for (size_t i = *at; head != NULL && i < head->count; i++) {
-        if (http_text_is(head->fields[i].name, name)) {
+        if (text_is(head->fields[i].name, name)) {
             *at = i + 1;
             return &head->fields[i];
         }

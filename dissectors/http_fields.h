@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../schema/event.h"
+#include "text.h"
 
 struct http_field {
     struct text name, value; /* the value without the white space around it, folds replaced */
@@ -41,8 +42,7 @@ struct http_head {
     uint64_t flaw_offset; /* the first line that set one of the flags */
 };
 
-/* ASCII, case-insensitive. */
-int http_text_is(struct text text, const char *constant);
+/* ASCII, case-insensitive; see also text_is(). */
 int http_text_begins(struct text text, const char *prefix);
 int http_text_same(struct text a, struct text b);
 int http_text_equal(struct text a, struct text b); /* byte by byte */

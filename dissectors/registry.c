@@ -48,12 +48,6 @@ static const struct successor successors[] = {
     {"tls.alpn", "http/1.1", "http1"},
 };
 
-int text_is(struct text text, const char *constant)
-{
-    return text.data != NULL && text.len == strlen(constant) &&
-           strncasecmp(text.data, constant, text.len) == 0;
-}
-
 static int token_matches(struct text token, const char *pattern)
 {
     size_t len = strlen(pattern);

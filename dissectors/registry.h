@@ -6,6 +6,7 @@
 #define SWITCHTAP_REGISTRY_H
 
 #include "dissector.h"
+#include "text.h"
 
 extern const struct dissector http1_dissector;
 extern const struct dissector websocket_dissector;
@@ -25,8 +26,5 @@ struct text registry_successor(const char *table, struct text token);
  */
 const struct dissector *registry_probe(const struct text bytes[2], const struct dissector *except,
                                        int *undecided);
-
-/* Case-insensitive comparison of ASCII text with a constant. */
-int text_is(struct text text, const char *constant);
 
 #endif

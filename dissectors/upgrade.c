@@ -83,9 +83,9 @@ enum rule upgrade_early_rule(const struct upgrade *upgrade, struct text token)
 {
     if (upgrade->mechanism == MECHANISM_CONNECT)
         return RULE_OPTIMISTIC_CONNECT;
-    if (http_text_is(token, "connect-udp"))
+    if (text_is(token, "connect-udp"))
         return RULE_CONNECT_UDP_OPTIMISTIC_HTTP1;
-    if (http_text_is(token, "connect-ip"))
+    if (text_is(token, "connect-ip"))
         return RULE_CONNECT_IP_OPTIMISTIC;
     return RULE_OPTIMISTIC_DATA_BEFORE_101;
 }
@@ -122,7 +122,7 @@ static int is_protocol(struct text member)
 static int is_registered(struct text name)
 {
     for (size_t i = 0; i < sizeof registered / sizeof registered[0]; i++)
-        if (http_text_is(name, registered[i]))
+        if (text_is(name, registered[i]))
             return 1;
     return 0;
 }
@@ -130,7 +130,7 @@ static int is_registered(struct text name)
 static const char *known_user(struct text name)
 {
     for (size_t i = 0; i < sizeof users / sizeof users[0]; i++)
-        if (http_text_is(name, users[i].name))
+        if (text_is(name, users[i].name))
             return users[i].user;
     return "nobody known";
 }
@@ -157,10 +157,10 @@ static void judge_token(const struct http_head *request, const struct http_repor
     if (!is_registered(name))
         http_report_finding(report, CLIENT, RULE_UPGRADE_TOKEN_UNREGISTERED, offset,
                             "%.*s, used by %s", HTTP_CLIP(token), known_user(name));
-    if (http_text_is(token, "h2c"))
+    if (text_is(token, "h2c"))
         http_report_finding(report, CLIENT, RULE_H2C_DEPRECATED, offset, "Upgrade: h2c");
-    if (http_text_is(token, "h2c") || http_text_is(name, "SPDY") ||
-        http_text_is(token, "HTTP/2.0") || http_text_is(token, "HTTP/2"))
+    if (text_is(token, "h2c") || text_is(name, "SPDY") ||
+        text_is(token, "HTTP/2.0") || text_is(token, "HTTP/2"))
         http_report_finding(report, CLIENT, RULE_UPGRADE_TOKEN_OBSOLETE, offset, "%.*s",
                             HTTP_CLIP(token));
 }
@@ -192,7 +192,7 @@ static struct text token_for_get(const struct http_head *request)
     struct text member;
     while (http_list_next(&list, &member))
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-            if (http_text_is(member, names[i]))
+            if (text_is(member, names[i]))
                 return member;
     return TEXT_NONE;
 }
@@ -203,7 +203,7 @@ static int has_body(const struct http_head *request, const struct http_field **f
     if (*field != NULL)
         return 1;
     *field = http_field_find(request, "Content-Length");
-    return *field != NULL && !http_text_is((*field)->value, "0");
+    return *field != NULL && !text_is((*field)->value, "0");
 }
 
 static void judge_method(const struct http_head *request, const struct http_report *report)
@@ -232,8 +232,8 @@ static void judge_connection(const struct upgrade *upgrade, const struct http_re
     for (size_t i = 0; i < UPGRADE_MEMBERS_MAX && http_list_next(&list, &member); i++) {
         int skip = member.len == 0;
         for (size_t k = 0; k < sizeof bare / sizeof bare[0]; k++)
-            skip |= http_text_is(member, bare[k]);
-        if (http_text_is(member, "upgrade") && !upgrade->stripped)
+            skip |= text_is(member, bare[k]);
+        if (text_is(member, "upgrade") && !upgrade->stripped)
             skip = http_field_find(request, "Upgrade") != NULL;
         for (size_t k = 0; k < request->count && !skip; k++)
             skip = http_text_same(request->fields[k].name, member);
@@ -248,8 +248,8 @@ static const struct http_field *forwarded(const struct http_head *request)
 {
     for (size_t i = 0; i < request->count; i++) {
         struct text name = request->fields[i].name;
-        if (http_text_is(name, "Via") || http_text_is(name, "Forwarded") ||
-            http_text_begins(name, "X-Forwarded-") || http_text_is(name, "X-Real-IP"))
+        if (text_is(name, "Via") || text_is(name, "Forwarded") ||
+            http_text_begins(name, "X-Forwarded-") || text_is(name, "X-Real-IP"))
             return &request->fields[i];
     }
     return NULL;
@@ -342,7 +342,7 @@ unsigned upgrade_tls_version(const struct http_head *head, int best)
     unsigned found = 0;
     while (http_list_next(&list, &member))
         for (unsigned i = 0; i < 4; i++)
-            if (http_text_is(member, versions[i]) &&
+            if (text_is(member, versions[i]) &&
                 (found == 0 || (best ? 10 + i > found : 10 + i < found)))
                 found = 10 + i;
     return found;
@@ -419,14 +419,14 @@ static const char *private_kind4(const uint8_t a[4])
 static const char *private_kind(struct text host)
 {
     uint8_t address[4];
-    if (http_text_is(host, "localhost") || http_text_is(host, "localhost.") ||
-        http_text_is(host, "::1"))
+    if (text_is(host, "localhost") || text_is(host, "localhost.") ||
+        text_is(host, "::1"))
         return "loopback";
     if (read_ipv4(host, address))
         return private_kind4(address);
     if (host.len < 3 || memchr(host.data, ':', host.len) == NULL)
         return NULL;
-    if (http_text_is(host, "::"))
+    if (text_is(host, "::"))
         return "this host";
     if (http_text_begins(host, "::ffff:")) {
         struct text mapped = {host.data + 7, host.len - 7};
@@ -448,8 +448,8 @@ static void judge_connect(const struct upgrade *upgrade, const struct http_repor
     if (kind != NULL)
         http_report_finding(report, CLIENT, RULE_CONNECT_TO_PRIVATE_ADDRESS, request->offset,
                             "%.*s is a %s address", HTTP_CLIP(host), kind);
-    if (port.len > 0 && !http_text_is(port, "443") && !http_text_is(port, "80") &&
-        !http_text_is(port, "8443"))
+    if (port.len > 0 && !text_is(port, "443") && !text_is(port, "80") &&
+        !text_is(port, "8443"))
         http_report_finding(report, CLIENT, RULE_CONNECT_TO_UNUSUAL_PORT, request->offset,
                             "port %.*s", HTTP_CLIP(port));
 }
@@ -505,7 +505,7 @@ static void judge_cleartext(const struct upgrade *upgrade, const struct http_rep
     }
     struct text scheme = http_field_value(request, "X-Forwarded-Proto");
     const char *where = "";
-    if (http_text_is(scheme, "https") || http_text_is(scheme, "wss"))
+    if (text_is(scheme, "https") || text_is(scheme, "wss"))
         where = "; the first hop was encrypted";
     else if (is_loopback(upgrade_host(request)))
         where = "; on loopback";

@@ -18,7 +18,7 @@ static int is_followed(struct text token)
     for (size_t i = 0; i < sizeof followed / sizeof followed[0]; i++) {
         size_t len = strlen(followed[i]);
         if (followed[i][len - 1] == '/' ? http_text_begins(token, followed[i])
-                                        : http_text_is(token, followed[i]))
+                                        : text_is(token, followed[i]))
             return 1;
     }
     return 0;
@@ -140,7 +140,7 @@ static void judge_connect_udp(const struct exchange *x)
             http_report_finding(x->report, SERVER, RULE_CONNECT_UDP_BAD_ANSWER, field->offset,
                                 "%s in the answer", names[i]);
     }
-    if (capsule != NULL && !http_text_is(http_text_before(capsule->value, ';'), "?1"))
+    if (capsule != NULL && !text_is(http_text_before(capsule->value, ';'), "?1"))
         http_report_finding(x->report, SERVER, RULE_CONNECT_UDP_BAD_ANSWER, capsule->offset,
                             "Capsule-Protocol: %.*s", HTTP_CLIP(capsule->value));
 }
@@ -176,7 +176,7 @@ static void judge_older(const struct exchange *x, struct text token)
     unsigned chosen = upgrade_tls_version(x->answer, 1), offered = 0;
     if (x->compare)
         offered = upgrade_tls_version(x->request, 1);
-    if (http_text_is(token, "HTTP/1.0") || http_text_is(token, "HTTP/0.9"))
+    if (text_is(token, "HTTP/1.0") || text_is(token, "HTTP/0.9"))
         http_report_finding(x->report, SERVER, RULE_UPGRADE_TO_OLDER_PROTOCOL, upgrade_offset(x),
                             "%.*s on a connection of HTTP/1.%u", HTTP_CLIP(token),
                             x->answer->minor);
@@ -188,10 +188,10 @@ static void judge_older(const struct exchange *x, struct text token)
 
 static void judge_h2(const struct exchange *x, struct text token)
 {
-    if (http_text_is(token, "h2"))
+    if (text_is(token, "h2"))
         http_report_finding(x->report, SERVER, RULE_H2_TOKEN_IN_UPGRADE, upgrade_offset(x),
                             "101 chooses h2");
-    if (http_text_is(token, "h2c") && x->compare && !x->upgrade->settings)
+    if (text_is(token, "h2c") && x->compare && !x->upgrade->settings)
         http_report_finding(x->report, SERVER, RULE_H2C_101_WITHOUT_SETTINGS, upgrade_offset(x),
                             "101 although HTTP2-Settings is missing or not valid");
 }
@@ -239,14 +239,14 @@ static void judge_101(struct exchange *x)
     judge_fields(x);
     int foreign = x->compare && http_field_find(x->request, "Upgrade") != NULL && judge_offered(x);
     judge_order(x);
-    if (http_text_is(token, "connect-udp"))
+    if (text_is(token, "connect-udp"))
         judge_connect_udp(x);
     else
         judge_framing(x);
     judge_moment(x);
     judge_older(x, token);
     judge_h2(x, token);
-    if (http_text_is(token, "websocket"))
+    if (text_is(token, "websocket"))
         judge_websocket(x, foreign);
 }
 
@@ -265,14 +265,14 @@ static struct text first_hop_host(const struct http_head *request, int *rewritte
         struct http_params params = http_params_of(forwarded);
         struct http_param param;
         while (http_params_next(&params, &param))
-            if (http_text_is(param.name, "host") && param.value.len > 0)
+            if (text_is(param.name, "host") && param.value.len > 0)
                 return param.value;
         *rewritten = 1;
     }
     for (size_t i = 0; i < request->count; i++) {
         struct text name = request->fields[i].name;
-        *rewritten |= http_text_is(name, "Via") || http_text_begins(name, "X-Forwarded-") ||
-                      http_text_is(name, "X-Real-IP");
+        *rewritten |= text_is(name, "Via") || http_text_begins(name, "X-Forwarded-") ||
+                      text_is(name, "X-Real-IP");
     }
     return http_field_value(request, "Host");
 }
@@ -327,7 +327,7 @@ void upgrade_origin(const struct upgrade *upgrade, const struct http_head *answe
         if (http_text_begins(http_field_value(request, "User-Agent"), "Mozilla/"))
             http_report_finding(report, SERVER, RULE_CSWSH_NULL_OR_MISSING_ORIGIN, answer->offset,
                                 "a browser's User-Agent without Origin was let in");
-    } else if (http_text_is(origin->value, "null")) {
+    } else if (text_is(origin->value, "null")) {
         http_report_finding(report, SERVER, RULE_CSWSH_NULL_OR_MISSING_ORIGIN, answer->offset,
                             "Origin: null was let in");
     } else {
@@ -340,7 +340,7 @@ void upgrade_origin(const struct upgrade *upgrade, const struct http_head *answe
 static int version_refused(const struct http_head *request)
 {
     struct text version = http_field_value(request, "Sec-WebSocket-Version");
-    return version.data != NULL && !http_text_is(version, "13");
+    return version.data != NULL && !text_is(version, "13");
 }
 
 /* Did the request reach the server without what makes it a request to switch? */
@@ -400,7 +400,7 @@ static void judge_426(const struct exchange *x)
     struct text member;
     for (size_t i = 0; i < UPGRADE_MEMBERS_MAX && http_list_next(&list, &member); i++) {
         if (member.len == 0 || !http_list_has_text(x->request, "Upgrade", member) ||
-            (http_text_is(member, "websocket") && version_refused(x->request)))
+            (text_is(member, "websocket") && version_refused(x->request)))
             continue;
         http_report_finding(x->report, SERVER, RULE_426_THOUGH_CLIENT_OFFERED_IT, named->offset,
                             "%.*s was offered", HTTP_CLIP(member));
@@ -462,8 +462,8 @@ int upgrade_is_docker_stream(const struct http_head *answer)
     struct text type = http_text_trim(http_text_before(http_field_value(answer, "Content-Type"),
                                                        ';'));
     return answer->status == 200 &&
-           (http_text_is(type, "application/vnd.docker.raw-stream") ||
-            http_text_is(type, "application/vnd.docker.multiplexed-stream"));
+           (text_is(type, "application/vnd.docker.raw-stream") ||
+            text_is(type, "application/vnd.docker.multiplexed-stream"));
 }
 
 static void judge_docker(const struct exchange *x)

@@ -113,7 +113,7 @@ static int legacy(const struct http_head *request, const struct http_field **fie
     }
     *field = http_field_find(request, "Sec-WebSocket-Version");
     struct text version = *field != NULL ? (*field)->value : TEXT_NONE;
-    if (http_text_is(version, "7") || http_text_is(version, "8"))
+    if (text_is(version, "7") || text_is(version, "8"))
         return 1;
     *field = NULL;
     return 0;
@@ -130,7 +130,7 @@ static void judge_version(struct judge *j, int old)
         j->broken = 1;
         return;
     }
-    if (!http_text_is(version->value, "13")) {
+    if (!text_is(version->value, "13")) {
         http_report_finding(j->report, CLIENT, RULE_WS_VERSION_NOT_13, version->offset,
                             "Sec-WebSocket-Version: %.*s", HTTP_CLIP(version->value));
         j->broken = 1;
@@ -190,7 +190,7 @@ static enum known registered(struct text name, const char **as)
 {
     enum known known = UNKNOWN;
     for (size_t i = 0; i < sizeof subprotocols / sizeof subprotocols[0]; i++) {
-        if (!http_text_is(name, subprotocols[i]))
+        if (!text_is(name, subprotocols[i]))
             continue;
         *as = subprotocols[i];
         if (memcmp(name.data, subprotocols[i], name.len) == 0)
@@ -293,7 +293,7 @@ static void judge_extensions(struct judge *j, const struct http_head *head)
         struct text name = extension_name(member);
         int known = 0;
         for (size_t k = 0; k < sizeof extensions / sizeof extensions[0]; k++)
-            known |= http_text_is(name, extensions[k]);
+            known |= text_is(name, extensions[k]);
         if (!known)
             http_report_finding(j->report, side, RULE_WS_EXTENSION_UNREGISTERED,
                                 list.field->offset, "%.*s", HTTP_CLIP(name));
@@ -305,7 +305,7 @@ static void judge_offers(struct judge *j)
     struct http_list list = http_list_of(j->request, "Sec-WebSocket-Extensions");
     struct text member;
     for (int i = 0; i < MEMBERS_MAX && http_list_next(&list, &member); i++)
-        if (http_text_is(extension_name(member), "permessage-deflate"))
+        if (text_is(extension_name(member), "permessage-deflate"))
             (void)ws_deflate_read(member, 0, j->report, list.field->offset);
 }
 
@@ -432,7 +432,7 @@ static void answer_extensions(struct judge *j, int compare, struct ws_agreement 
         if (compare && !offered)
             http_report_finding(j->report, SERVER, RULE_WS_EXTENSION_NOT_OFFERED,
                                 list.field->offset, "%.*s", HTTP_CLIP(extension));
-        if (http_text_is(extension, "permessage-deflate"))
+        if (text_is(extension, "permessage-deflate"))
             agree_deflate(j, compare, offered, member, list.field->offset, agreement);
         else
             agreement->other_extensions = 1;

@@ -16,7 +16,7 @@ static const char *const parameter_names[PARAMETERS] = {
 static enum parameter find_parameter(struct text name)
 {
     for (int i = 0; i < PARAMETERS; i++)
-        if (http_text_is(name, parameter_names[i]))
+        if (text_is(name, parameter_names[i]))
             return (enum parameter)i;
     return PARAMETERS;
 }
@@ -161,7 +161,7 @@ void ws_deflate_compare(const struct http_head *request, const struct ws_deflate
     struct ws_deflate nearest = {0};
     unsigned least = 0;
     while (http_list_next(&list, &member)) {
-        if (!http_text_is(http_text_trim(http_text_before(member, ';')), deflate_name))
+        if (!text_is(http_text_trim(http_text_before(member, ';')), deflate_name))
             continue;
         struct ws_deflate offer = ws_deflate_read(member, 0, &silent, 0);
         unsigned broken = compare(&offer, answer);
