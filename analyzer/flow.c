@@ -66,7 +66,10 @@ static int64_t flow_end_time(const struct flow_table *table, const struct flow *
         return flow->end_ns;
     case END_IDLE: {
         int64_t timeout = table->timeout_ns[flow->class];
-        return flow->last_ns < INT64_MAX - timeout ? flow->last_ns + timeout : INT64_MAX;
+        int64_t late = flow->last_ns < INT64_MAX - timeout ? flow->last_ns + timeout : INT64_MAX;
+        if (late <= table->now_ns)
+            return late;
+        break; /* its tuple is used again: nobody has waited so long */
     }
     case END_EVICTED:
     case END_CAPTURE:

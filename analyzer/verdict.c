@@ -66,18 +66,31 @@ static struct text origin_host(struct text origin)
     return origin;
 }
 
+/* Without the default ports, which browsers leave out of Origin and Host. */
+static struct text without_port(struct text host)
+{
+    static const char *const ports[] = {":80", ":443"};
+    for (size_t i = 0; i < 2; i++) {
+        size_t len = strlen(ports[i]);
+        if (host.len > len && memcmp(host.data + host.len - len, ports[i], len) == 0)
+            host.len -= len;
+    }
+    return host;
+}
+
 static void cause_origin(struct buffer *out, const struct verdict *verdict)
 {
-    struct text host = origin_host(verdict->origin);
+    struct text host = without_port(origin_host(verdict->origin));
+    struct text asked = without_port(verdict->host);
     if (verdict->origin.len == 0) {
-        buffer_word(out, "; the origin was not accepted");
+        buffer_word(out, "; forbidden, to a request without Origin");
         return;
     }
     buffer_word(out, "; the Origin ");
     quote(out, verdict->origin);
-    int same = host.len == verdict->host.len && verdict->host.len > 0 &&
-               strncasecmp(host.data, verdict->host.data, host.len) == 0;
-    buffer_word(out, verdict->host.len > 0 && !same ? " differs from the Host"
+    int same = host.len == asked.len && asked.len > 0 &&
+               strncasecmp(host.data, asked.data, host.len) == 0;
+    buffer_word(out, asked.len > 0 && !same ? " differs from the Host"
                                                     : " was not accepted");
 }
 
@@ -87,12 +100,14 @@ static void cause(struct buffer *out, const struct verdict *verdict)
         [CAUSE_NONE] = "",
         [CAUSE_ORIGIN] = "",
         [CAUSE_AUTH] = "; credentials are missing or were not accepted",
-        [CAUSE_REDIRECT] = "; it redirects elsewhere",
+        [CAUSE_REDIRECT] = "", /* without Location it names no other place */
         [CAUSE_ROUTE] = "; nothing there takes this request",
-        [CAUSE_VERSION] = "; the version asked for is not supported",
-        [CAUSE_STRIPPED_HEADER] = "; something between client and server removed Upgrade",
+        [CAUSE_VERSION] = "; another version or protocol is required",
+        [CAUSE_STRIPPED_HEADER] =
+            "; Upgrade or its Connection option did not reach the server, as behind a proxy that "
+            "removes them",
         [CAUSE_BAD_REQUEST] = "; the request was found to be malformed",
-        [CAUSE_UPSTREAM] = "; what is behind the server failed",
+        [CAUSE_UPSTREAM] = "; the server, or what is behind it, failed",
         [CAUSE_TIMEOUT] = "; waiting took too long",
         [CAUSE_UNKNOWN] = "",
     };
@@ -101,6 +116,10 @@ static void cause(struct buffer *out, const struct verdict *verdict)
     } else if (verdict->cause == CAUSE_REDIRECT && verdict->location.len > 0) {
         buffer_word(out, "; it redirects to ");
         quote(out, verdict->location);
+    } else if (verdict->cause == CAUSE_ROUTE && verdict->outcome == OUTCOME_IGNORED) {
+        buffer_word(out, "; it was answered as an ordinary request, this path takes no Upgrade");
+    } else if (verdict->cause == CAUSE_ROUTE && verdict->mechanism == MECHANISM_CONNECT) {
+        buffer_word(out, "; the proxy does not open a tunnel to there");
     } else if (verdict->cause == CAUSE_ROUTE && verdict->path.len > 0) {
         buffer_word(out, "; nothing at ");
         quote(out, verdict->path);

@@ -138,7 +138,22 @@ static void frame_request(struct http1 *http, const struct http1_head *head, str
     } else if ((head->seen & HTTP1_TRANSFER) == 0 && head->content_length > 0) {
         s->left = head->content_length;
         s->state = HTTP1_BODY;
+    } else if ((head->seen & (HTTP1_TRANSFER | HTTP1_HIXIE)) == HTTP1_HIXIE) {
+        s->left = 8; /* draft-hixie-thewebsocketprotocol-76 */
+        s->state = HTTP1_BODY_DOUBT;
     }
+}
+
+/* The default port may be there or not. */
+static int same_authority(struct text a, struct text b)
+{
+    struct text hosts[2], ports[2];
+    http_authority_split(a, &hosts[0], &ports[0]);
+    http_authority_split(b, &hosts[1], &ports[1]);
+    for (int i = 0; i < 2; i++)
+        if (text_is(ports[i], "80") || text_is(ports[i], "443") || ports[i].data == NULL)
+            ports[i] = TEXT_LITERAL("");
+    return http_text_same(hosts[0], hosts[1]) && http_text_same(ports[0], ports[1]);
 }
 
 /* What follows a refusal on the same connection (catalogue: ws-smuggling-non101-then-traffic). */
@@ -153,9 +168,9 @@ static void watch(struct http1 *http, const struct http1_head *head, const char 
     const char *what = NULL;
     if (target.len == 0 || target.data[0] != '/') /* to a proxy: any host is as good */
         return;
-    if (host.len > 0 && before.len > 0 && !http_text_same(host, before))
+    if (host.len > 0 && before.len > 0 && !same_authority(host, before))
         what = "a request for another host after the refusal";
-    else if (past->upgrade.broken &&
+    else if (past->upgrade.broken && before.len > 0 &&
              !http_text_equal(http_text_before(target, '?'), upgrade_path(&past->request)))
         what = "a request for another path after a broken handshake was refused";
     if (what == NULL)
@@ -237,6 +252,12 @@ static void judge_waiting(struct http1 *http, struct http1_attempt *attempt, uin
     if (http->side[CLIENT].state != HTTP1_START || held.len == 0 ||
         !http1_sent_before(http, answer_end))
         return;
+    size_t empty = 0; /* line ends behind a request are passed over (RFC 9112 2.2) */
+    while (attempt->upgrade.mechanism != MECHANISM_CONNECT && empty < held.len &&
+           (held.data[empty] == '\r' || held.data[empty] == '\n'))
+        empty++;
+    held = (struct slice){.data = held.data + empty, .len = held.len - empty,
+                          .offset = held.offset + empty};
     int request = http1_request_probe(held.data, held.len);
     if (attempt->upgrade.mechanism == MECHANISM_CONNECT) {
         attempt->early = 1;
@@ -363,7 +384,8 @@ static enum verdict answer_attempt(struct http1 *http, const char *base, int req
     attempt->upgrade.body_open = http->side[CLIENT].state != HTTP1_START;
     http1_attempt_open(http, attempt);
     http1_attempt_answer(http, attempt, &attempt->answer);
-    if (attempt->verdict.outcome == OUTCOME_SWITCHED) {
+    if (attempt->verdict.outcome == OUTCOME_SWITCHED ||
+        attempt->verdict.outcome == OUTCOME_UNSOLICITED) {
         http->side[SERVER].state = HTTP1_START;
         return grant(http, attempt, slice, consumed);
     }

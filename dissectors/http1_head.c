@@ -256,6 +256,8 @@ static void heed(struct http1_head *head, struct text name, struct text value, s
     case 's': case 'S':
         if (http_text_begins(name, "sec-websocket-"))
             head->seen |= HTTP1_WEBSOCKET;
+        if (text_is(name, "sec-websocket-key1"))
+            head->seen |= HTTP1_HIXIE;
         break;
     case 'e': case 'E':
         if (text_is(name, "expect") && text_is(value, "100-continue"))

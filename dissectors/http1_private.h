@@ -32,7 +32,8 @@ enum {
     HTTP1_TRANSFER = 32,
     HTTP1_LENGTH = 64,
     HTTP1_EXPECT = 128, /* Expect: 100-continue */
-    HTTP1_DOCKER = 256  /* a Content-Type of Docker's raw streams */
+    HTTP1_DOCKER = 256, /* a Content-Type of Docker's raw streams */
+    HTTP1_HIXIE = 512   /* Sec-WebSocket-Key1: 8 bytes follow the head of the request */
 };
 
 enum http1_stage { HTTP1_START_LINE, HTTP1_FIELDS, HTTP1_SKIP_LINE };

@@ -73,6 +73,7 @@ void upgrade_begin(struct upgrade *upgrade, const struct http_head *request)
     if (http_text_equal(request->method, TEXT_LITERAL("CONNECT")))
         upgrade->mechanism = MECHANISM_CONNECT;
     upgrade->websocket = http_list_has(request, "Upgrade", "websocket");
+    upgrade->hixie = upgrade->websocket && http_field_find(request, "Sec-WebSocket-Key1") != NULL;
     upgrade->stripped = !upgrade->websocket && upgrade->mechanism == MECHANISM_UPGRADE &&
                         upgrade_complete(request) &&
                         (http_field_find(request, "Sec-WebSocket-Key") != NULL ||
@@ -203,7 +204,12 @@ static int has_body(const struct http_head *request, const struct http_field **f
     if (*field != NULL)
         return 1;
     *field = http_field_find(request, "Content-Length");
-    return *field != NULL && !text_is((*field)->value, "0");
+    if (*field == NULL)
+        return 0;
+    for (size_t i = 0; i < (*field)->value.len; i++) /* "0", "00", "0, 0" */
+        if (strchr("0, \t", (*field)->value.data[i]) == NULL)
+            return 1;
+    return (*field)->value.len == 0;
 }
 
 static void judge_method(const struct http_head *request, const struct http_report *report)
@@ -442,8 +448,13 @@ static const char *private_kind(struct text host)
 static void judge_connect(const struct upgrade *upgrade, const struct http_report *report)
 {
     const struct http_head *request = upgrade->request;
-    struct text host, port;
-    http_authority_split(request->target, &host, &port);
+    struct text host, port, target = request->target;
+    struct text user = http_text_before(target, '@');
+    if (user.len < target.len) {
+        target.data += user.len + 1;
+        target.len -= user.len + 1;
+    }
+    http_authority_split(target, &host, &port);
     const char *kind = private_kind(host);
     if (kind != NULL)
         http_report_finding(report, CLIENT, RULE_CONNECT_TO_PRIVATE_ADDRESS, request->offset,
@@ -475,19 +486,40 @@ static int query_has_secret(struct text target)
     return 0;
 }
 
-static int is_loopback(struct text authority)
+/* What the client spoke to the first proxy, as far as proxies told. */
+static struct text first_scheme(const struct http_head *request)
 {
-    struct text host, port;
-    http_authority_split(authority, &host, &port);
-    const char *kind = private_kind(host);
-    return kind != NULL && strcmp(kind, "loopback") == 0;
+    struct http_list list = http_list_of(request, "X-Forwarded-Proto");
+    struct text member;
+    if (http_list_next(&list, &member) && member.len > 0)
+        return member;
+    list = http_list_of(request, "Forwarded");
+    if (!http_list_next(&list, &member))
+        return TEXT_NONE;
+    struct http_params params = http_params_of(member);
+    struct http_param param;
+    while (http_params_next(&params, &param))
+        if (text_is(param.name, "proto"))
+            return param.value;
+    return TEXT_NONE;
+}
+
+/* The field that has a subprotocol which is a bearer token, or NULL. */
+static const struct http_field *bearer(const struct http_head *request)
+{
+    struct http_list list = http_list_of(request, "Sec-WebSocket-Protocol");
+    struct text member;
+    while (http_list_next(&list, &member))
+        if (http_text_contains(member, "bearer"))
+            return list.field;
+    return NULL;
 }
 
 static void judge_cleartext(const struct upgrade *upgrade, const struct http_report *report)
 {
     const struct http_head *request = upgrade->request;
     const struct http_field *field = credentials(request);
-    const struct http_field *protocol = http_field_find(request, "Sec-WebSocket-Protocol");
+    const struct http_field *protocol = bearer(request);
     uint64_t offset = request->offset;
     struct text what = TEXT_NONE;
     if (upgrade->secure)
@@ -497,20 +529,17 @@ static void judge_cleartext(const struct upgrade *upgrade, const struct http_rep
         offset = field->offset;
     } else if (query_has_secret(request->target)) {
         what = TEXT_LITERAL("a token in the query");
-    } else if (protocol != NULL && http_text_contains(protocol->value, "bearer")) {
+    } else if (protocol != NULL) {
         what = TEXT_LITERAL("a bearer token in Sec-WebSocket-Protocol");
         offset = protocol->offset;
     } else {
         return;
     }
-    struct text scheme = http_field_value(request, "X-Forwarded-Proto");
-    const char *where = "";
-    if (text_is(scheme, "https") || text_is(scheme, "wss"))
-        where = "; the first hop was encrypted";
-    else if (is_loopback(upgrade_host(request)))
-        where = "; on loopback";
+    struct text scheme = first_scheme(request);
+    int encrypted = text_is(scheme, "https") || text_is(scheme, "wss");
     http_report_finding(report, CLIENT, RULE_CLEARTEXT_CREDENTIALS_IN_HANDSHAKE, offset,
-                        "%.*s%s", HTTP_CLIP(what), where);
+                        "%.*s%s", HTTP_CLIP(what),
+                        encrypted ? "; the first hop was encrypted" : "");
 }
 
 /* --- the door --- */

@@ -14,6 +14,7 @@ struct upgrade {
     enum mechanism mechanism;
     int websocket;    /* Upgrade names websocket */
     int stripped;     /* Sec-WebSocket-Key or -Version without websocket in Upgrade */
+    int hixie;        /* a draft of 2010: 8 bytes of the request follow its head, and no RFC 6455 */
     int broken;       /* breaks what a WebSocket server has to check */
     int settings;     /* one valid HTTP2-Settings field, named in Connection */
     int secure;       /* inside TLS */

@@ -215,10 +215,11 @@ static void judge_fields(const struct exchange *x)
     const struct http_field *field = http_field_find(x->answer, "Upgrade");
     if (!upgrade_complete(x->answer))
         return;
-    if (x->compare && http_field_find(x->request, "Upgrade") == NULL)
+    if (x->compare && http_field_find(x->request, "Upgrade") == NULL) {
+        x->verdict->outcome = OUTCOME_UNSOLICITED;
         http_report_finding(x->report, SERVER, RULE_101_UNSOLICITED, x->answer->offset,
                             "the request has no Upgrade");
-    else if (field == NULL)
+    } else if (field == NULL)
         http_report_finding(x->report, SERVER, RULE_101_WITHOUT_UPGRADE, x->answer->offset,
                             "no Upgrade in the 101");
     if (!http_list_has(x->answer, "Connection", "upgrade"))
@@ -234,6 +235,8 @@ static void judge_101(struct exchange *x)
     x->verdict->accepted = token;
     if (token.data == NULL && x->request != NULL)
         token = only_offer(x->request);
+    if (x->upgrade->hixie && text_is(token, "websocket"))
+        token = TEXT_LITERAL("hixie-76"); /* frames of another kind */
     x->verdict->token = token;
     x->verdict->reversed = http_text_begins(token, "PTTH/");
     judge_fields(x);
@@ -394,13 +397,15 @@ static void judge_426(const struct exchange *x)
                                 "no Upgrade in the 426");
         return;
     }
-    if (!x->compare)
+    /* Without its connection option, or in HTTP/1.0, a server must not heed the offer. */
+    if (!x->compare || x->request->minor == 0 || lacks_fields(x->upgrade))
         return;
+    int version = text_is(http_field_value(x->request, "Sec-WebSocket-Version"), "13");
     struct http_list list = http_list_of(x->answer, "Upgrade");
     struct text member;
     for (size_t i = 0; i < UPGRADE_MEMBERS_MAX && http_list_next(&list, &member); i++) {
         if (member.len == 0 || !http_list_has_text(x->request, "Upgrade", member) ||
-            (text_is(member, "websocket") && version_refused(x->request)))
+            (text_is(member, "websocket") && !version))
             continue;
         http_report_finding(x->report, SERVER, RULE_426_THOUGH_CLIENT_OFFERED_IT, named->offset,
                             "%.*s was offered", HTTP_CLIP(member));

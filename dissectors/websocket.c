@@ -289,6 +289,19 @@ struct cursor {
     int final;       /* nothing will follow */
 };
 
+static void lose_frames(struct websocket *ws, enum side side);
+
+/* The answer was lost, perhaps only in part: what comes first may be the end of its head. */
+static int rest_of_answer(const struct websocket *ws, enum side side, const uint8_t *data)
+{
+    const struct ws_side *s = &ws->side[side];
+    if (!ws->assumed || side != SERVER || s->any_frame || s->gap)
+        return 0;
+    struct ws_header start;
+    ws_header_start(data, &start);
+    return !start.fin || ws_header_faults(ws, side, &start, 1) != 0;
+}
+
 /* Each step returns 1 to go on, or 0 with the result. */
 static int step_header(struct websocket *ws, enum side side, struct cursor *c,
                        struct result *result)
@@ -297,6 +310,12 @@ static int step_header(struct websocket *ws, enum side side, struct cursor *c,
     const uint8_t *data = c->data + c->at;
     size_t left = c->len - c->at;
     uint64_t offset = c->offset + c->at;
+    if (left >= 2 && rest_of_answer(ws, side, data)) {
+        s->gap = 1;
+        s->resync_from = offset;
+        lose_frames(ws, side);
+        return 1;
+    }
     int alien = left >= 2 && alien_at_start(ws, side, data);
     struct ws_header header;
     size_t need = ws_header_parse(data, left, &header);

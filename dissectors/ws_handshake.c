@@ -350,9 +350,15 @@ static int judge_accept(struct judge *j, int unsure)
     if (key == NULL)
         return -1;
     char right[29];
-    ws_handshake_accept(key->value, right);
-    if (http_text_equal(accept->value, (struct text){right, 28}))
-        return 1;
+    for (size_t i = 0; i < j->request->count; i++) { /* of several keys, any: that was told */
+        if (!text_is(j->request->fields[i].name, "Sec-WebSocket-Key"))
+            continue;
+        ws_handshake_accept(j->request->fields[i].value, right);
+        if (http_text_equal(accept->value, (struct text){right, 28}))
+            return 1;
+    }
+    if (http_field_count(j->request, "Sec-WebSocket-Key") > 1) /* joined, maybe */
+        return -1;
     if (unsure)
         return -1;
     if (http_text_equal(accept->value, key->value))
@@ -383,7 +389,8 @@ static void answer_subprotocol(struct judge *j, int compare, struct ws_agreement
         return;
     list = http_list_of(j->answer, name);
     for (int i = 0; i < MEMBERS_MAX && http_list_next(&list, &member); i++) {
-        if (offered_before(j->request, member, SIZE_MAX))
+        if ((member.len == 0 && list.field->value.len > 0) ||
+            offered_before(j->request, member, SIZE_MAX))
             continue;
         http_report_finding(j->report, SERVER, RULE_WS_SUBPROTOCOL_NOT_OFFERED,
                             list.field->offset, "'%.*s'", HTTP_CLIP(shown(member)));

@@ -6,11 +6,13 @@
 DROP TABLE IF EXISTS temp.same_key;
 CREATE TEMP TABLE same_key (
     id INTEGER PRIMARY KEY, key, flow_id, capture_id, client_addr, client_port, server_addr,
-    server_port, first_ns, last_ns, request_ns, response_ns, end_ns
+    server_port, first_ns, last_ns, request_ns, response_ns, until_ns, switched
 );
 INSERT OR IGNORE INTO same_key
 SELECT s.id, k.value, s.flow_id, f.capture_id, f.client_addr, f.client_port, f.server_addr,
-    f.server_port, f.first_ns, f.last_ns, s.request_ns, s.response_ns, s.end_ns
+    f.server_port, f.first_ns, f.last_ns, s.request_ns, s.response_ns,
+    coalesce(s.response_ns, iif(s.end_reason IN ('fin', 'rst'), s.end_ns, NULL)),
+    s.outcome IN ('switched', 'unsolicited')
 FROM (
     SELECT DISTINCT own.value AS value
     FROM flow CROSS JOIN session ON session.flow_id = flow.id
@@ -28,7 +30,9 @@ CREATE INDEX temp.same_key_time ON same_key(key, request_ns, id);
 CREATE INDEX temp.same_key_flow ON same_key(key, client_addr, client_port, capture_id);
 
 -- ---- hop_of: the same key, nested in time, on another connection to somewhere else ----
--- Of several sessions around one, the innermost is its hop: the one whose request came last.
+-- Of several sessions around one, the innermost is its hop: the one whose request came last, those
+-- first whose server is this one's client (a proxy that tries its upstreams one after another). One
+-- that was not answered, or refused in the meantime, waits as long as its connection lives.
 UPDATE session SET hop_of = (
     SELECT o.id
     FROM same_key i JOIN (
@@ -36,11 +40,13 @@ UPDATE session SET hop_of = (
             AND (near.request_ns, near.id) < (here.request_ns, here.id)
         WHERE here.id = session.id ORDER BY near.request_ns DESC, near.id DESC LIMIT 64) o
     WHERE i.id = session.id AND o.flow_id <> i.flow_id
-    AND i.request_ns <= coalesce(o.response_ns, o.end_ns, i.request_ns)
-    AND (i.response_ns IS NULL OR i.response_ns <= coalesce(o.response_ns, o.end_ns, i.response_ns))
+    AND (o.until_ns IS NULL OR i.request_ns <= o.until_ns)
+    AND (i.response_ns IS NULL OR o.until_ns IS NULL OR NOT o.switched
+        OR i.response_ns <= o.until_ns)
     AND NOT (o.client_addr = i.client_addr AND o.server_addr = i.server_addr
         AND o.server_port = i.server_port)
-    ORDER BY o.capture_id = i.capture_id DESC, o.request_ns DESC, o.id DESC LIMIT 1)
+    ORDER BY o.capture_id = i.capture_id DESC, o.server_addr = i.client_addr DESC,
+        o.request_ns DESC, o.id DESC LIMIT 1)
 WHERE hop_of IS NULL AND id IN (SELECT id FROM same_key);
 
 -- ---- ws-key-reused: a second connection with the key of the first that is no hop of another ----
@@ -100,7 +106,8 @@ FROM wrong_accept w WHERE w.finding_id = finding.id AND w.right_id IS NOT NULL;
 DROP TABLE temp.wrong_accept;
 
 -- ---- ws-origin-never-checked: one endpoint let two origins in ----
--- The second origin is told, once per endpoint and capture; the hops behind a proxy are not asked.
+-- The host is compared, as for one origin (http and https, ports: the site's own). The second is
+-- told, once per endpoint and capture; the hops behind a proxy are not asked.
 INSERT INTO finding (capture_id, rule, session_id, layer_id, flow_id, other_session_id, sender,
     packet, offset, found_ns, evidence)
 SELECT :capture, 'ws-origin-never-checked', o.id, o.layer_id, o.flow_id, o.first_id, 'server',
@@ -109,14 +116,19 @@ SELECT :capture, 'ws-origin-never-checked', o.id, o.layer_id, o.flow_id, o.first
 FROM (
     SELECT s.*, f.server_addr, f.server_port,
         first_value(s.id) OVER endpoint AS first_id,
-        first_value(s.origin) OVER endpoint AS first_origin
-    FROM flow f JOIN session s ON s.flow_id = f.id
+        first_value(s.origin) OVER endpoint AS first_origin,
+        first_value(s.site) OVER endpoint AS first_site
+    FROM flow f JOIN (
+        SELECT *, lower(iif(behind LIKE '[%', substr(behind, 1, instr(behind, ']')),
+            substr(behind, 1, instr(behind || ':', ':') - 1))) AS site
+        FROM (SELECT *, substr(origin, iif(instr(origin, '://') > 0, instr(origin, '://') + 3, 1))
+            AS behind FROM session)) s ON s.flow_id = f.id
     WHERE f.capture_id = :capture AND s.outcome = 'switched' AND s.mechanism = 'upgrade'
     AND s.hop_of IS NULL AND typeof(s.origin) = 'text'
     AND EXISTS (SELECT 1 FROM websocket w WHERE w.session_id = s.id)
     WINDOW endpoint AS (PARTITION BY f.server_addr, f.server_port, lower(s.host), s.path
         ORDER BY s.id)) o
-WHERE lower(o.origin) <> lower(o.first_origin)
+WHERE o.site <> o.first_site
 AND NOT EXISTS (SELECT 1 FROM finding x WHERE x.session_id = o.id
     AND x.rule = 'ws-origin-never-checked')
 GROUP BY o.server_addr, o.server_port, lower(o.host), o.path HAVING o.id = min(o.id);
@@ -164,7 +176,8 @@ FROM (
             WHERE f.capture_id = :capture AND s.hop_of IS NULL AND f.last_ns - f.first_ns >= 300000000000
             AND w.client_messages BETWEEN 12 AND (f.last_ns - f.first_ns) / 500000000
             AND w.client_message_bytes <= 512 * w.client_messages
-            AND m.sender = 'client' AND m.message_opcode IN (1, 2)) t
+            AND m.sender = 'client' AND m.message_opcode IN (1, 2)
+            AND m.message_length > 2) t -- shorter ones are heartbeats: engine.io, STOMP
         WINDOW one AS (PARTITION BY t.id)) m
     WHERE m.messages >= 12 AND m.longest <= 512 AND m.span >= 300000000000 AND m.mean >= 1e9
     GROUP BY m.id) b

@@ -88,26 +88,37 @@ AND NOT EXISTS (SELECT 1 FROM finding x WHERE x.session_id = s.id
 
 -- ---- severities that depend on where it happened ----
 -- Credentials on loopback, or where a proxy in front says that it spoke TLS, never crossed a network.
+UPDATE finding SET severity = 'low', evidence = evidence || '; on loopback'
+WHERE capture_id = :capture AND rule = 'cleartext-credentials-in-handshake' AND severity IS NULL
+AND EXISTS (SELECT 1 FROM flow f WHERE f.id = finding.flow_id
+    AND (f.client_addr GLOB '127.*' OR f.client_addr = '::1' OR f.client_addr = f.server_addr));
 UPDATE finding SET severity = 'low'
 WHERE capture_id = :capture AND rule = 'cleartext-credentials-in-handshake' AND severity IS NULL
-AND (EXISTS (SELECT 1 FROM flow f WHERE f.id = finding.flow_id
-        AND (f.client_addr GLOB '127.*' OR f.client_addr = '::1' OR f.client_addr = f.server_addr))
-    OR EXISTS (SELECT 1 FROM header h WHERE h.session_id = finding.session_id
-        AND h.message = 'request' AND h.name = 'X-Forwarded-Proto'
-        AND lower(h.value) IN ('https', 'wss')));
+AND evidence LIKE '%; the first hop was encrypted';
+-- Where the hop in front was captured, its Host is the one that the browser asked for.
+DELETE FROM finding
+WHERE capture_id = :capture AND rule IN ('cswsh-cross-origin-accepted', 'cswsh-null-or-missing-origin')
+AND EXISTS (SELECT 1 FROM session s WHERE s.id = finding.session_id AND s.hop_of IS NOT NULL);
 -- Behind a proxy that was not captured, Host may have been rewritten.
 UPDATE finding SET severity = 'low'
 WHERE capture_id = :capture AND rule = 'cswsh-cross-origin-accepted' AND severity IS NULL
-AND EXISTS (SELECT 1 FROM session s WHERE s.id = finding.session_id AND s.hop_of IS NULL)
-AND (evidence LIKE '%rewritten Host%' OR EXISTS (
-    SELECT 1 FROM header h WHERE h.session_id = finding.session_id
-    AND h.message = 'request' AND (h.name IN ('Via', 'Forwarded', 'X-Real-IP')
-        OR h.name LIKE 'X-Forwarded-%')));
+AND evidence LIKE '%; a proxy may have rewritten Host'; -- at the end: Origin is in there, too
+-- A server that forwards what it gets is a proxy: absolute form is right there (RFC 9112 3.2.2).
+DELETE FROM finding
+WHERE capture_id = :capture AND rule = 'ws-request-target-form'
+AND evidence LIKE 'absolute form%' AND EXISTS (
+    SELECT 1 FROM session i WHERE i.hop_of = finding.session_id);
 -- A proxy has no reason to pass on any other protocol than websocket.
 UPDATE finding SET severity = 'medium'
 WHERE capture_id = :capture AND rule = 'upgrade-forwarded-by-proxy' AND severity IS NULL
 AND EXISTS (SELECT 1 FROM session s WHERE s.id = finding.session_id
     AND lower(coalesce(s.offered, '')) NOT LIKE '%websocket%');
+
+-- ---- what was sent behind an Upgrade request is told once ----
+DELETE FROM finding
+WHERE capture_id = :capture AND rule = 'ws-not-websocket-after-101' AND sender = 'client'
+AND EXISTS (SELECT 1 FROM finding p WHERE p.session_id = finding.session_id
+    AND p.rule = 'pipelined-after-upgrade' AND p.offset = finding.offset);
 
 -- ---- capture-gap: one gap is told once, with its session and how the reading went on ----
 UPDATE finding SET evidence = (SELECT g.evidence FROM finding g WHERE g.flow_id = finding.flow_id
@@ -119,6 +130,11 @@ AND EXISTS (SELECT 1 FROM finding g WHERE g.flow_id = finding.flow_id AND g.sess
 DELETE FROM finding WHERE capture_id = :capture AND rule = 'capture-gap' AND session_id IS NULL
 AND EXISTS (SELECT 1 FROM finding s WHERE s.flow_id = finding.flow_id AND s.session_id IS NOT NULL
     AND s.rule = 'capture-gap' AND s.sender = finding.sender);
+
+-- ---- an answer that was not captured is no missing answer ----
+UPDATE session SET verdict = 'unknown: the answer was not captured, and nothing behind it shows it'
+WHERE outcome = 'unanswered' AND verdict LIKE 'unanswered%' AND id IN (
+    SELECT session_id FROM finding WHERE capture_id = :capture AND rule = 'switch-unresolved');
 
 -- ---- the verdict of both hops names the proxy that removed Upgrade ----
 UPDATE session SET cause = 'stripped-header',

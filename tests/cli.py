@@ -310,7 +310,9 @@ def killed(work):
 
 def healthy(work):
     for name in ("chromium-ws", "python-ws", "nginx-right", "haproxy-right", "node-upgrade",
-                 "nginx-ignores", "nginx-refuses", "h2c", "docker-exec", "tls", "plain-http"):
+                 "nginx-ignores", "nginx-refuses", "h2c", "docker-exec", "tls", "plain-http",
+                 "firefox-ws", "python-libraries", "apache-right", "nginx-apache", "varnish-right",
+                 "caddy-right", "lighttpd-right", "squid-connect"):
         done = run("lint", capture(name))
         tally.check("%s: nothing of medium or above" % name, done.returncode == 0, done.out)
     db = os.path.join(work, "h.db")

@@ -35,6 +35,7 @@ class Dump:
         self.cut = cut
         self.frames = frames
         self.out = []
+        self.layers = None
 
     def rows(self, sql, *args):
         return self.db.execute(sql, args).fetchall()
@@ -45,13 +46,27 @@ class Dump:
     def at(self, row):
         return "@%s" % row["offset"] + ("" if self.cut else " p%s" % row["packet"])
 
+    def renumbered(self, row):
+        """Row ids of layers depend on which connection's packet came first: counted flow by flow."""
+        if not self.cut:
+            return row
+        if self.layers is None:
+            self.layers = {r["id"]: n for n, r in enumerate(
+                self.rows("SELECT id FROM layer ORDER BY flow_id, id"), 1)}
+        row = dict(row)
+        for name in ("parent_id", "successor_id", "layer_id") + (("id",) if "relation" in row else ()):
+            if row.get(name) is not None:
+                row[name] = self.layers[row[name]]
+        return row
+
     def flow(self, f):
         self.say("flow %d %s:%d > %s:%d" % (f["id"], f["client_addr"], f["client_port"],
                                             f["server_addr"], f["server_port"]),
                  fields(f, "vlan", "handshake", "end", "client_missing", "server_missing"),
                  "" if self.cut else fields(f, "client_packets", "server_packets", "client_bytes",
                                             "server_bytes", "ndpi_protocol"))
-        for l in self.rows("SELECT * FROM layer WHERE flow_id=? ORDER BY id", f["id"]):
+        for l in map(self.renumbered, self.rows("SELECT * FROM layer WHERE flow_id=? ORDER BY id",
+                                                f["id"])):
             self.say("  layer %d %s %s" % (l["id"], l["relation"], l["protocol"]),
                      fields(l, "parent_id", "expected"),
                      "@%s/%s" % (l["client_offset"], l["server_offset"]),
@@ -62,6 +77,7 @@ class Dump:
             self.say("  gap %s @%d %d bytes" % (g["sender"], g["offset"], g["length"]))
 
     def session(self, s):
+        s = self.renumbered(s)
         self.say("session %d flow %d layer %s" % (s["id"], s["flow_id"], s["layer_id"]),
                  fields(s, "successor_id", "hop_of", "mechanism", "outcome", "cause", "status",
                         "end_reason", "end_side"),

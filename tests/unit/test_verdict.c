@@ -50,11 +50,14 @@ START_TEST(test_refused)
     ck_assert_str_eq(sentence(&verdict), "refused: 403 from the server 120 ms after the request; "
                                          "the Origin https://GOOD.example was not accepted");
     verdict.origin = TEXT_NONE;
-    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; the origin was not accepted"));
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; forbidden, to a request without Origin"));
+    verdict.origin = TEXT_LITERAL("https://good.example:443");
+    ck_assert_ptr_null(strstr(sentence(&verdict), "differs from the Host"));
     verdict = refused(400, CAUSE_STRIPPED_HEADER);
     verdict.wait_ns = -1;
-    ck_assert_str_eq(sentence(&verdict), "refused: 400 from the server; something between client "
-                                         "and server removed Upgrade");
+    ck_assert_str_eq(sentence(&verdict), "refused: 400 from the server; Upgrade or its "
+                                         "Connection option did not reach the server, as behind a "
+                                         "proxy that removes them");
     verdict = refused(302, CAUSE_REDIRECT);
     verdict.location = TEXT_LITERAL("https://h/login");
     ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; it redirects to https://h/login"));
