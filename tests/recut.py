@@ -166,6 +166,7 @@ def swapped(packets, rng):
 
 
 WAYS = [bytewise, random_cut, shuffled, doubled, overlapped, swapped]
+MOVED = (shuffled, swapped)  # they change times, by which the hops of one attempt are known
 tally = common.Tally("recut")
 with common.folder() as work:
     pcap, database = os.path.join(work, "r.pcap"), os.path.join(work, "r.db")
@@ -186,6 +187,8 @@ with common.folder() as work:
         common.read(pcap, database, "--keep-secrets")
         want = Dump(database, cut=True).text()
         for way in WAYS:
+            if way in MOVED and " hop_of=" in want:
+                continue
             save(pcap, way(packets, random.Random(7)))
             common.read(pcap, database, "--keep-secrets")
             tally.equal("%s %s" % (name, way.__name__), Dump(database, cut=True).text(), want)
