@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Records the example captures anew, each from real programs talking over loopback, with the
 # README of its folder. Needs root (tcpdump) and, besides what the build needs: tcpdump curl openssl
-# nodejs npm chromium nginx haproxy python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd).
+# nodejs npm chromium nginx haproxy python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd),
+# firefox-esr apache2 squid varnish caddy lighttpd python3-aiohttp python3-tornado.
 #
 #   captures/record.sh            all of them
 #   captures/record.sh NAME...    some
@@ -31,7 +32,8 @@ listening() { # waits until a port is served
 dump=
 sniff() { # FOLDER FILTER...
     mkdir -p "$here/$1"
-    tcpdump -i lo -Z root --immediate-mode -U -q -w "$here/$1/$1.pcap" "${@:2}" >"$work/tcpdump" 2>&1 &
+    tcpdump -i lo -Z root --immediate-mode -B 16384 -U -q -w "$here/$1/$1.pcap" "${@:2}" \
+        >"$work/tcpdump" 2>&1 &
     dump=$!
     for _ in $(seq 100); do grep -q 'listening on' "$work/tcpdump" && break; sleep 0.05; done
 }
@@ -50,10 +52,14 @@ curl_version=$(curl --version 2>/dev/null | head -n 1 | cut -d' ' -f1,2)
 nginx_version="nginx $(nginx -v 2>&1 | sed 's,.*/,,')"
 websockets_version="Python websockets $(/usr/bin/python3 -c 'import websockets; print(websockets.__version__)' 2>/dev/null)"
 
-chromium_ws() {
+npm_ws() { # the package ws, for the programs that need it
     (cd "$work" && npm install --silent --no-fund --no-audit ws@8 >/dev/null 2>&1)
     export NODE_PATH="$work/node_modules"
     ws_version=$(node -p 'require("ws/package.json").version')
+}
+
+chromium_ws() {
+    npm_ws
     start node "$here/programs/ws_page.js" 18081
     listening 18081
     sniff chromium-ws 'tcp port 18081'
@@ -300,8 +306,185 @@ Three requests on one connection. No attempt to switch, so no session.
 END
 }
 
+firefox_ws() {
+    npm_ws
+    mkdir -p "$work/firefox"
+    for off in datareporting.policy.dataSubmissionEnabled network.captive-portal-service.enabled \
+        network.connectivity-service.enabled app.normandy.enabled; do
+        echo "user_pref(\"$off\", false);"
+    done >"$work/firefox/user.js"
+    start node "$here/programs/ws_page.js" 18060
+    listening 18060
+    sniff firefox-ws 'tcp port 18060'
+    HOME=$work/firefox firefox-esr --headless --no-remote --profile "$work/firefox" \
+        http://127.0.0.1:18060/ >"$work/browser" 2>&1 &
+    browser=$!
+    wait -n "${pids[0]}" "$browser"
+    kill "$browser" 2>/dev/null; wait "$browser" 2>/dev/null
+    done_sniffing
+    readme firefox-ws "Another browser and a Node.js server" \
+        "$(firefox-esr --version 2>/dev/null), $node_version, ws $ws_version" <<'END'
+The page of chromium-ws in headless Firefox, which offers permessage-deflate without a parameter.
+END
+}
+
+python_libraries() {
+    start /usr/bin/python3 "$here/programs/ws_pair.py" aiohttp server 18061
+    start /usr/bin/python3 "$here/programs/ws_pair.py" tornado server 18062
+    listening 18061; listening 18062
+    sniff python-libraries 'tcp port 18061 or tcp port 18062'
+    /usr/bin/python3 "$here/programs/ws_pair.py" tornado client 18061
+    /usr/bin/python3 "$here/programs/ws_pair.py" aiohttp client 18062
+    done_sniffing
+    versions='import aiohttp, tornado; print("aiohttp %s, tornado %s" % (aiohttp.__version__, tornado.version))'
+    readme python-libraries "Two more libraries, each with the other" \
+        "$(/usr/bin/python3 -c "$versions")" <<'END'
+A tornado client with an aiohttp server (port 18061), and an aiohttp client with a tornado server
+(18062): subprotocol, permessage-deflate, text, binary and empty messages, pings from both sides,
+clean closes.
+END
+}
+
+apache_version="Apache httpd $(apache2 -v 2>/dev/null | sed -n 's,.*Apache/\([0-9.]*\).*,\1,p')"
+
+apache_conf() { # FILE PORT LINES
+    cat >"$1" <<END
+ServerRoot /usr/lib/apache2
+ServerName localhost
+PidFile $work/apache.pid
+ErrorLog $work/apache.err
+DefaultRuntimeDir $work
+Mutex file:$work
+User www-data
+Group www-data
+LoadModule mpm_event_module modules/mod_mpm_event.so
+LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule proxy_module modules/mod_proxy.so
+LoadModule proxy_http_module modules/mod_proxy_http.so
+Listen 127.0.0.1:$2
+$3
+END
+}
+
+through() { # FOLDER PORT...    the conversation of python-ws, from the first port to the last
+    start /usr/bin/python3 "$here/programs/ws_talk.py" server "${!#}"
+    for port in "${@:2}"; do listening "$port"; done
+    sniff "$1" "tcp portrange $2-${!#}"
+    /usr/bin/python3 "$here/programs/ws_talk.py" client "$2" /echo
+    done_sniffing
+}
+
+apache_right() {
+    apache_conf "$work/apache.conf" 18063 'ProxyPass / http://127.0.0.1:18064/ upgrade=websocket'
+    start apache2 -X -f "$work/apache.conf"
+    through apache-right 18063 18064
+    readme apache-right "Through Apache httpd" "$apache_version, $websockets_version" <<'END'
+The same conversation through Apache httpd (port 18063), recorded on both sides: mod_proxy_http with
+`upgrade=websocket`. It sets Host to the server's (18064) and says X-Forwarded-Host.
+END
+}
+
+nginx_apache() {
+    nginx_conf "$work/nginx.conf" 18065 'proxy_pass http://127.0.0.1:18066; proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+    apache_conf "$work/apache.conf" 18066 'ProxyPass / http://127.0.0.1:18067/ upgrade=websocket'
+    start nginx -c "$work/nginx.conf"
+    start apache2 -X -f "$work/apache.conf"
+    through nginx-apache 18065 18066 18067
+    readme nginx-apache "Through two proxies" \
+        "$nginx_version, $apache_version, $websockets_version" <<'END'
+nginx (port 18065) in front of Apache httpd (18066) in front of the server (18067): three hops of one
+attempt.
+END
+}
+
+varnish_right() {
+    cat >"$work/pipe.vcl" <<END
+vcl 4.1;
+backend default { .host = "127.0.0.1"; .port = "18069"; }
+sub vcl_recv {
+    if (req.http.upgrade ~ "(?i)websocket") { return (pipe); }
+}
+sub vcl_pipe {
+    if (req.http.upgrade) {
+        set bereq.http.upgrade = req.http.upgrade;
+        set bereq.http.connection = req.http.connection;
+    }
+}
+END
+    chmod 755 "$work"
+    start varnishd -F -n "$work/varnish" -a 127.0.0.1:18068 -f "$work/pipe.vcl" -s malloc,16m
+    through varnish-right 18068 18069
+    readme varnish-right "Through Varnish" \
+        "Varnish $(varnishd -V 2>&1 | sed -n 's/.*(varnish-\([0-9.]*\).*/\1/p'), $websockets_version" <<'END'
+The same conversation through Varnish (port 18068), which pipes it to the server (18069) as its manual
+shows. Without the lines in `vcl_pipe` it removes Upgrade.
+END
+}
+
+caddy_right() {
+    printf '{\n admin off\n auto_https off\n}\nhttp://127.0.0.1:18072 {\n reverse_proxy %s\n}\n' \
+        127.0.0.1:18073 >"$work/Caddyfile"
+    HOME=$work start caddy run --config "$work/Caddyfile" --adapter caddyfile
+    through caddy-right 18072 18073
+    readme caddy-right "Through Caddy" "Caddy $(caddy version | cut -d' ' -f1), $websockets_version" <<'END'
+The same conversation through Caddy's `reverse_proxy` (port 18072), which needs no setting for it. The
+server is on port 18073.
+END
+}
+
+lighttpd_right() {
+    cat >"$work/lighttpd.conf" <<END
+server.document-root = "$work"
+server.bind = "127.0.0.1"
+server.port = 18074
+server.modules = ("mod_proxy")
+proxy.server = ("" => (("host" => "127.0.0.1", "port" => 18075)))
+proxy.header = ("upgrade" => "enable")
+END
+    start lighttpd -D -f "$work/lighttpd.conf"
+    through lighttpd-right 18074 18075
+    readme lighttpd-right "Through lighttpd" \
+        "lighttpd $(lighttpd -v | sed -n 's,^lighttpd/\([0-9.]*\).*,\1,p'), $websockets_version" <<'END'
+The same conversation through lighttpd's mod_proxy (port 18074) with `"upgrade" => "enable"`. The
+server is on port 18075.
+END
+}
+
+squid_connect() {
+    npm_ws
+    mkdir "$work/squid"
+    chmod 755 "$work"
+    chown proxy "$work/squid"
+    echo '127.0.0.1 chat.example' >"$work/hosts"
+    cat >"$work/squid.conf" <<END
+http_port 127.0.0.1:18076
+http_access allow localhost
+hosts_file $work/hosts
+access_log none
+cache_log $work/squid/cache.log
+pid_filename $work/squid/squid.pid
+coredump_dir $work/squid
+cache deny all
+pinger_enable off
+shutdown_lifetime 0 seconds
+END
+    start /usr/bin/python3 "$here/programs/ws_talk.py" server 18077
+    start squid -N -f "$work/squid.conf"
+    listening 18077; listening 18076
+    sniff squid-connect 'tcp port 18076 or tcp port 18077'
+    node "$here/programs/tunnel_client.js" 18076 chat.example 18077
+    done_sniffing
+    readme squid-connect "A WebSocket in a tunnel through Squid" \
+        "Squid $(squid -v | sed -n '1s/.*Version //p'), $node_version, ws $ws_version, $websockets_version" <<'END'
+A client asks Squid (port 18076) for a tunnel to chat.example:18077 and opens a WebSocket inside it.
+Recorded on both sides: the session inside the tunnel is forwarded as the one that the server sees.
+END
+}
+
 all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade nginx_ignores nginx_refuses \
-upgrade_required h2c docker_exec connect_proxy tls plain_http"
+upgrade_required h2c docker_exec connect_proxy tls plain_http firefox_ws python_libraries \
+apache_right nginx_apache varnish_right caddy_right lighttpd_right squid_connect"
 for name in ${*:-$all}; do
     echo "recording $name"
     "${name//-/_}"
