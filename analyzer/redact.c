@@ -216,6 +216,14 @@ static unsigned add_parameters(const struct redact *redact, struct text url, siz
     size_t kept = at;
     while (at < url.len) {
         char c = url.data[at++];
+        size_t token = in_path && c == '/' ? jwt_length(part(url, at, url.len)) : 0;
+        if (token > 0) { /* a segment of the path that is a JWT */
+            add(out, part(url, kept, at));
+            add_hash(redact, part(url, at, at + token), out);
+            kept = at += token;
+            replaced++;
+            continue;
+        }
         if (c == '?' || c == '#')
             in_path = 0;
         else if (c != ';' && (in_path || c != '&'))
@@ -379,7 +387,7 @@ int redact_header(const struct redact *redact, struct text name, struct text val
     static const char *const urls[] = {
         "referer", "location", "content-location", "x-original-url", "x-rewrite-url",
         "x-forwarded-uri", "x-original-uri", "host", "x-forwarded-host", "refresh", "link",
-        "destination", NULL};
+        "destination", "origin", "sec-websocket-origin", NULL};
     if (redact->off || value.len == 0 || name.len == 0)
         return 0;
     name = trimmed(name);

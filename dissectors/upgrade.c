@@ -5,7 +5,7 @@
  */
 #include "upgrade.h"
 
-#include <stdio.h>
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "upgrade_private.h"
@@ -65,6 +65,17 @@ struct text upgrade_host(const struct http_head *request)
     return host.data != NULL ? host : http_uri_authority(request->target);
 }
 
+/* websocket, also with a version behind it, which nobody asked for but removes nothing either. */
+static int names_websocket(const struct http_head *request)
+{
+    struct http_list list = http_list_of(request, "Upgrade");
+    struct text member;
+    while (http_list_next(&list, &member))
+        if (text_is(http_text_before(member, '/'), "websocket"))
+            return 1;
+    return 0;
+}
+
 void upgrade_begin(struct upgrade *upgrade, const struct http_head *request)
 {
     *upgrade = (struct upgrade){.request = request, .mechanism = MECHANISM_UPGRADE};
@@ -72,7 +83,7 @@ void upgrade_begin(struct upgrade *upgrade, const struct http_head *request)
         return;
     if (http_text_equal(request->method, TEXT_LITERAL("CONNECT")))
         upgrade->mechanism = MECHANISM_CONNECT;
-    upgrade->websocket = http_list_has(request, "Upgrade", "websocket");
+    upgrade->websocket = names_websocket(request);
     upgrade->hixie = upgrade->websocket && http_field_find(request, "Sec-WebSocket-Key1") != NULL;
     upgrade->stripped = !upgrade->websocket && upgrade->mechanism == MECHANISM_UPGRADE &&
                         upgrade_complete(request) &&
@@ -388,23 +399,13 @@ static void judge_tls(const struct upgrade *upgrade, const struct http_report *r
                             "%.*s in the request that asks for TLS", HTTP_CLIP(secret->name));
 }
 
-static int read_ipv4(struct text host, uint8_t bytes[4])
+/* A host as text for the address parsers of the system; 0: longer than any address. */
+static int as_string(struct text host, char copy[48])
 {
-    char copy[16];
-    unsigned a, b, c, d;
-    char more;
-    if (host.len == 0 || host.len >= sizeof copy)
+    if (host.len == 0 || host.len >= 48 || memchr(host.data, '\0', host.len) != NULL)
         return 0;
     memcpy(copy, host.data, host.len);
     copy[host.len] = '\0';
-    if (strspn(copy, "0123456789.") != host.len ||
-        sscanf(copy, "%3u.%3u.%3u.%3u%c", &a, &b, &c, &d, &more) != 4 || a > 255 || b > 255 ||
-        c > 255 || d > 255)
-        return 0;
-    bytes[0] = (uint8_t)a;
-    bytes[1] = (uint8_t)b;
-    bytes[2] = (uint8_t)c;
-    bytes[3] = (uint8_t)d;
     return 1;
 }
 
@@ -421,28 +422,31 @@ static const char *private_kind4(const uint8_t a[4])
     return NULL;
 }
 
-/* The kind of an address that no proxy should reach for others; NULL: it is none, or a name. */
+/* The kind of an address that no proxy should reach for others; NULL: it is none, or a name. Also in
+ * the forms that only resolvers know ("127.1", "2130706433"). */
 static const char *private_kind(struct text host)
 {
-    uint8_t address[4];
-    if (text_is(host, "localhost") || text_is(host, "localhost.") ||
-        text_is(host, "::1"))
+    char copy[48];
+    struct in_addr v4;
+    uint8_t a[16];
+    static const uint8_t zeros[15], mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (text_is(host, "localhost") || text_is(host, "localhost."))
         return "loopback";
-    if (read_ipv4(host, address))
-        return private_kind4(address);
-    if (host.len < 3 || memchr(host.data, ':', host.len) == NULL)
+    if (!as_string(host, copy))
         return NULL;
-    if (text_is(host, "::"))
-        return "this host";
-    if (http_text_begins(host, "::ffff:")) {
-        struct text mapped = {host.data + 7, host.len - 7};
-        return read_ipv4(mapped, address) ? private_kind4(address) : NULL;
+    if (inet_aton(copy, &v4) != 0) {
+        memcpy(a, &v4, 4);
+        return private_kind4(a);
     }
-    if (http_text_begins(host, "fe8") || http_text_begins(host, "fe9") ||
-        http_text_begins(host, "fea") || http_text_begins(host, "feb"))
+    if (inet_pton(AF_INET6, copy, a) != 1)
+        return NULL;
+    if (memcmp(a, zeros, 15) == 0 && a[15] < 2)
+        return a[15] == 1 ? "loopback" : "this host";
+    if (memcmp(a, mapped, sizeof mapped) == 0)
+        return private_kind4(a + 12);
+    if (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)
         return "link-local";
-    int unique_local = http_text_begins(host, "fc") || http_text_begins(host, "fd");
-    return unique_local && host.len > 4 && host.data[4] == ':' ? "private" : NULL;
+    return (a[0] & 0xfe) == 0xfc ? "private" : NULL;
 }
 
 static void judge_connect(const struct upgrade *upgrade, const struct http_report *report)
@@ -467,19 +471,34 @@ static void judge_connect(const struct upgrade *upgrade, const struct http_repor
 
 /* --- credentials in the clear --- */
 
+static int ends_with(struct text text, const char *end)
+{
+    size_t len = strlen(end);
+    return text.len >= len && text_is((struct text){text.data + text.len - len, len}, end);
+}
+
+/* "token", "id_token", "userPassword": what is redacted, too. */
+static int is_secret_name(struct text name)
+{
+    static const char *const ends[] = {"token", "auth", "authorization", "api_key", "apikey",
+                                       "api-key", "jwt", "password", "passwd", "secret", "session"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (ends_with(name, ends[i]))
+            return 1;
+    return 0;
+}
+
 static int query_has_secret(struct text target)
 {
-    static const char *const names[] = {"token=", "access_token=", "auth=", "authorization=",
-                                        "api_key=", "apikey=", "jwt=", "password=", "session="};
     struct text path = http_text_before(target, '?');
     struct text rest = {target.data + path.len, target.len - path.len};
     while (rest.len > 1) {
         rest.data++;
         rest.len--;
         struct text pair = http_text_before(rest, '&');
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-            if (http_text_begins(pair, names[i]) && pair.len > strlen(names[i]))
-                return 1;
+        struct text name = http_text_before(pair, '=');
+        if (pair.len > name.len + 1 && is_secret_name(name))
+            return 1;
         rest.data += pair.len;
         rest.len -= pair.len;
     }
@@ -504,13 +523,29 @@ static struct text first_scheme(const struct http_head *request)
     return TEXT_NONE;
 }
 
+/* "bearer" as a word of a subprotocol's name, or as all of it. */
+static int says_bearer(struct text protocol)
+{
+    while (protocol.len > 0) {
+        size_t word = 0;
+        while (word < protocol.len && strchr(".-_", protocol.data[word]) == NULL)
+            word++;
+        if (text_is((struct text){protocol.data, word}, "bearer"))
+            return 1;
+        size_t skip = word < protocol.len ? word + 1 : word;
+        protocol.data += skip;
+        protocol.len -= skip;
+    }
+    return 0;
+}
+
 /* The field that has a subprotocol which is a bearer token, or NULL. */
 static const struct http_field *bearer(const struct http_head *request)
 {
     struct http_list list = http_list_of(request, "Sec-WebSocket-Protocol");
     struct text member;
     while (http_list_next(&list, &member))
-        if (http_text_contains(member, "bearer"))
+        if (says_bearer(member))
             return list.field;
     return NULL;
 }

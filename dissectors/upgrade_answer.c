@@ -314,7 +314,7 @@ static void judge_cross_origin(const struct http_head *request, const struct htt
         return;
     rewritten |= is_inner_name(host) && !is_inner_name(from);
     http_report_finding(report, SERVER, RULE_CSWSH_CROSS_ORIGIN_ACCEPTED, answer->offset,
-                        "Origin %.*s, Host %.*s, with %s%s", HTTP_CLIP(origin->value),
+                        "Origin of %.*s, Host %.*s, with %s%s", HTTP_CLIP(from),
                         HTTP_CLIP(host), with,
                         rewritten ? "; a proxy may have rewritten Host" : "");
 }

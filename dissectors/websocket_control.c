@@ -418,13 +418,16 @@ void ws_control_session_end(struct websocket *ws)
     if (ws->first_close == NEITHER || ws->session == 0)
         return;
     const struct ws_closing *first = &ws->side[ws->first_close].closing;
+    int both = client->seen && server->seen;
+    /* The other Close may be among the bytes that were lost: then nobody knows whose was first. */
+    int unknown = !both && ws->side[side_peer(ws->first_close)].hidden;
     struct event event = {.kind = EVENT_SESSION_END, .session = ws->session};
     event.u.session_end = (struct event_session_end){
-        .reason = client->seen && server->seen ? SESSION_END_CLOSE : SESSION_END_CLOSE_UNANSWERED,
-        .side = ws->first_close,
+        .reason = both || unknown ? SESSION_END_CLOSE : SESSION_END_CLOSE_UNANSWERED,
+        .side = unknown ? NEITHER : ws->first_close,
         .idle_ns = first->idle_ns,
     };
-    if (client->seen && server->seen) { /* the handshake was over with the second one */
+    if (both) { /* the handshake was over with the second one */
         const struct ws_closing *second = client->time_ns > server->time_ns ? client : server;
         if (client->time_ns == server->time_ns)
             second = &ws->side[side_peer(ws->first_close)].closing;

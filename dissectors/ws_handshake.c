@@ -177,6 +177,8 @@ static void judge_target(struct judge *j)
         return;
     struct text scheme = http_text_before(target, ':');
     int absolute = http_uri_authority(target).data != NULL;
+    if (absolute && (text_is(scheme, "http") || text_is(scheme, "https")))
+        return; /* as good as a path to RFC 6455 4.1 (3) */
     http_report_finding(j->report, CLIENT, RULE_WS_REQUEST_TARGET_FORM, j->request->offset,
                         "%s%.*s", absolute ? "absolute form, scheme " : "not a path: ",
                         HTTP_CLIP(absolute ? scheme : http_text_before(target, '?')));

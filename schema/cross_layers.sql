@@ -99,6 +99,11 @@ AND evidence LIKE '%; the first hop was encrypted';
 DELETE FROM finding
 WHERE capture_id = :capture AND rule IN ('cswsh-cross-origin-accepted', 'cswsh-null-or-missing-origin')
 AND EXISTS (SELECT 1 FROM session s WHERE s.id = finding.session_id AND s.hop_of IS NOT NULL);
+-- A proxy on the client's own machine reaches what its client reaches anyway.
+UPDATE finding SET severity = 'low'
+WHERE capture_id = :capture AND rule = 'connect-to-private-address' AND severity IS NULL
+AND EXISTS (SELECT 1 FROM flow f WHERE f.id = finding.flow_id
+    AND (f.client_addr GLOB '127.*' OR f.client_addr = '::1'));
 -- Behind a proxy that was not captured, Host may have been rewritten.
 UPDATE finding SET severity = 'low'
 WHERE capture_id = :capture AND rule = 'cswsh-cross-origin-accepted' AND severity IS NULL
@@ -140,7 +145,8 @@ WHERE outcome = 'unanswered' AND verdict LIKE 'unanswered%' AND id IN (
 UPDATE session SET cause = 'stripped-header',
     verdict = substr(verdict, 1, instr(verdict || ';', ';') - 1) || (
         SELECT printf('; the proxy at %s:%d removed Upgrade%s; in nginx set proxy_http_version 1.1 '
-            || 'and proxy_set_header Upgrade and Connection', f.server_addr, f.server_port,
+            || 'and proxy_set_header Upgrade and Connection, in Apache upgrade=websocket, in lighttpd '
+            || 'upgrade => enable, in Varnish return pipe', f.server_addr, f.server_port,
             iif(x.evidence LIKE '%(HTTP/1.0)%', ' and spoke HTTP/1.0', ''))
         FROM finding x JOIN session i ON i.id = x.session_id JOIN session o ON o.id = i.hop_of
         JOIN flow f ON f.id = o.flow_id

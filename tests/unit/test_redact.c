@@ -93,6 +93,8 @@ START_TEST(test_target)
          "/?author=a&keyboard=b&signal=c&side=d&codec=e&sessions=f&monkey=g"},
         {"/?x=" JWT "&y=1", "/?x=*&y=1"},
         {"/?x=Bearer%20abc", "/?x=*"},
+        {"/ws/" JWT "/x?token=a", "/ws/*/x?token=*"},
+        {"/" JWT, "/*"},
         {"/a;jsessionid=abc/b?c=d", "/a;jsessionid=*/b?c=d"},
         {"/cb#access_token=abc&state=1", "/cb#access_token=*&state=1"},
         {"/?a=1;token=abc;b=2&c=3", "/?a=1;token=*&c=3"},
