@@ -422,8 +422,8 @@ static const char *private_kind4(const uint8_t a[4])
     return NULL;
 }
 
-/* The kind of an address that no proxy should reach for others; NULL: it is none, or a name. Also in
- * the forms that only resolvers know ("127.1", "2130706433"). */
+/* The kind of an address that no proxy should reach for others; NULL: it is none, or a name. Also
+ * in the forms that only resolvers know ("127.1", "2130706433"). */
 static const char *private_kind(struct text host)
 {
     char copy[48];

@@ -144,10 +144,10 @@ WHERE outcome = 'unanswered' AND verdict LIKE 'unanswered%' AND id IN (
 -- ---- the verdict of both hops names the proxy that removed Upgrade ----
 UPDATE session SET cause = 'stripped-header',
     verdict = substr(verdict, 1, instr(verdict || ';', ';') - 1) || (
-        SELECT printf('; the proxy at %s:%d removed Upgrade%s; in nginx set proxy_http_version 1.1 '
-            || 'and proxy_set_header Upgrade and Connection, in Apache upgrade=websocket, in lighttpd '
-            || 'upgrade => enable, in Varnish return pipe', f.server_addr, f.server_port,
-            iif(x.evidence LIKE '%(HTTP/1.0)%', ' and spoke HTTP/1.0', ''))
+        SELECT printf('; the proxy at %s:%d removed Upgrade%s', f.server_addr, f.server_port,
+            iif(x.evidence LIKE '%(HTTP/1.0)%', ' and spoke HTTP/1.0; in nginx set '
+                || 'proxy_http_version 1.1 and proxy_set_header Upgrade and Connection',
+                '; it has to be told to pass Upgrade and Connection on'))
         FROM finding x JOIN session i ON i.id = x.session_id JOIN session o ON o.id = i.hop_of
         JOIN flow f ON f.id = o.flow_id
         WHERE x.rule = 'upgrade-stripped-by-proxy' AND session.id IN (i.id, o.id)

@@ -358,7 +358,7 @@ START_TEST(origins)
 {
     const char *t = exchange(
         WS_ASK_WITH("Origin: https://evil.example\r\nCookie: sid=SECRET\r\n"), WS_GRANT);
-    talk_has(t, "cswsh-cross-origin-accepted [high] server @0 Origin https://evil.example");
+    talk_has(t, "cswsh-cross-origin-accepted [high] server @0 Origin of evil.example");
     talk_spares(exchange(WS_ASK_WITH("Origin: https://evil.example\r\n"), WS_GRANT),
                 "cswsh-cross-origin-accepted");
     talk_spares(exchange(WS_ASK_WITH("Origin: https://EXAMPLE.com:8443\r\nCookie: a\r\n"),
