@@ -67,6 +67,9 @@ struct handover {
     /* Switch: reported by the engine when the client's first byte for the successor was provably
      * sent before its sender can have seen the grant (the bytes this call consumes); NULL: none. */
     const enum rule *early_rule;
+    /* Switch: reported by the engine, at its first byte, about a side that does not begin with what
+     * was expected; NULL: switch-unexpected-protocol, where something else is recognised. */
+    const enum rule *mismatch_rule;
     /* Hints, by name, for the successor: NULL-terminated pairs, e.g. the WebSocket extensions. */
     const struct hint *hints;
     size_t hint_count;
@@ -134,6 +137,9 @@ int layer_carry(struct layer *, uint64_t key, enum side, const struct slice *, u
 void layer_carry_gap(struct layer *, uint64_t key, enum side, uint64_t len);
 void layer_carry_eof(struct layer *, uint64_t key, enum side);
 void layer_carry_close(struct layer *, uint64_t key);
+/* The same for a carried stream that ended by itself, as a connection of its own would have: what
+ * layer_end() says to the layers in it. */
+void layer_carry_end(struct layer *, uint64_t key, enum session_end end, enum side side);
 
 /* Where a byte came from. Exact for bytes shown in the current call and not yet consumed before it
  * (of both sides, held ones included); for an older byte the oldest mark still kept, for one that
@@ -147,6 +153,13 @@ size_t layer_held(const struct layer *, enum side);
 /* The held, unconsumed bytes of a side (the other side's, while waiting): borrowed for the call. */
 struct slice layer_peek(const struct layer *, enum side);
 
+/* Was this byte provably sent before its sender can have seen the answer that made this layer? 0
+ * where it is not known, and where the layer is no successor of a switch. */
+int layer_before_grant(const struct layer *, enum side, uint64_t offset);
+
+/* A hint of the handover, or TEXT_NONE; valid in open(). */
+struct text handover_hint(const struct handover *handover, const char *name);
+
 /* What a named dissector's probe says to bytes; 0 where there is no such dissector or probe. */
 int layer_probe(const struct layer *, const char *protocol, enum side, const uint8_t *, size_t);
 
@@ -154,7 +167,7 @@ int layer_probe(const struct layer *, const char *protocol, enum side, const uin
 int layer_ended(const struct layer *, enum side);
 int layer_from_start(const struct layer *);
 
-/* Valid in close(): 1 where the whole flow has ended, and then how, by whom (NEITHER: nobody) and
+/* Valid in close(): 1 where the flow (or the carried stream) has ended, and then how, by whom (NEITHER: nobody) and
  * after how much silence; 0 where only the layer ended (a switch, a carrier that closed). */
 int layer_end(const struct layer *, enum session_end *end, enum side *side, int64_t *idle_ns);
 

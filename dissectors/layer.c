@@ -106,11 +106,18 @@ int layer_switch(struct layer *layer, const struct handover *handover)
     return 0;
 }
 
-static struct layer *find_carry(const struct layer *layer, uint64_t key)
+/* The one that was asked for last is asked for next: it moves to the front. */
+static struct layer *find_carry(struct layer *layer, uint64_t key)
 {
-    for (struct layer *child = layer->children; child != NULL; child = child->next)
-        if (child->key == key)
-            return child;
+    for (struct layer **link = &layer->children; *link != NULL; link = &(*link)->next) {
+        struct layer *child = *link;
+        if (child->key != key)
+            continue;
+        *link = child->next;
+        child->next = layer->children;
+        layer->children = child;
+        return child;
+    }
     return NULL;
 }
 
@@ -135,6 +142,7 @@ int layer_carry_open(struct layer *layer, uint64_t key, const struct handover *h
     child->key = key;
     child->flipped = layer->flipped ^ (handover->reversed != 0);
     child->session = handover->session != 0 ? handover->session : layer->session;
+    child->switch_session = handover->session;
     child->quiet = handover->recognised_only;
     child->next = layer->children;
     layer->children = child;
@@ -193,15 +201,23 @@ void layer_carry_eof(struct layer *layer, uint64_t key, enum side side)
 
 void layer_carry_close(struct layer *layer, uint64_t key)
 {
+    struct layer *child = find_carry(layer, key); /* and now the first */
+    if (child == NULL)
+        return;
+    layer->children = child->next;
+    layer->stack->carries--;
+    layer_end_chain(child);
+}
+
+void layer_carry_end(struct layer *layer, uint64_t key, enum session_end end, enum side side)
+{
     struct layer *child = find_carry(layer, key);
     if (child == NULL)
         return;
-    struct layer **link = &layer->children;
-    while (*link != child)
-        link = &(*link)->next;
-    *link = child->next;
-    layer->stack->carries--;
-    layer_end_chain(child);
+    child->end_known = 1;
+    child->end = end;
+    child->end_side = layer_flip(layer, side);
+    layer_carry_close(layer, key);
 }
 
 struct mark layer_mark(const struct layer *layer, enum side side, uint64_t offset)
@@ -237,6 +253,22 @@ int layer_probe(const struct layer *layer, const char *protocol, enum side side,
     return dissector->probe(side, data, len);
 }
 
+int layer_before_grant(const struct layer *layer, enum side side, uint64_t offset)
+{
+    if (!layer->grant.known || layer_flip(layer, side) != layer->grant.waits)
+        return 0;
+    struct mark mark = layer_mark(layer, side, offset);
+    return mark.acked_valid && mark.acked < layer->grant.end;
+}
+
+struct text handover_hint(const struct handover *handover, const char *name)
+{
+    for (size_t i = 0; i < handover->hint_count; i++)
+        if (strcmp(handover->hints[i].name, name) == 0)
+            return handover->hints[i].value;
+    return TEXT_NONE;
+}
+
 int layer_ended(const struct layer *layer, enum side side)
 {
     return layer->in[side].ended;
@@ -250,6 +282,14 @@ int layer_from_start(const struct layer *layer)
 int layer_end(const struct layer *layer, enum session_end *end, enum side *side, int64_t *idle_ns)
 {
     const struct stack *stack = layer->stack;
+    for (const struct layer *above = layer; above != NULL; above = above->parent) {
+        if (!above->end_known)
+            continue;
+        *end = above->end;
+        *side = layer_flip(layer, above->end_side);
+        *idle_ns = 0;
+        return 1;
+    }
     if (!stack->closing)
         return 0;
     *end = stack->end;

@@ -260,22 +260,42 @@ static enum side earlier_side(const struct layer *layer)
 
 static void check_early(struct layer *layer, enum side side)
 {
-    struct early *early = &layer->early;
-    if (!early->pending || !layer->announced || layer_flip(layer, side) != early->side)
+    struct grant *grant = &layer->grant;
+    if (!grant->early || !layer->announced || layer_flip(layer, side) != grant->waits)
         return;
     struct slice view = input_view(&layer->in[side]);
     if (view.len == 0)
         return;
-    early->pending = 0;
-    struct mark mark = input_mark(&layer->in[side], view.offset);
-    if (!mark.acked_valid || mark.acked >= early->grant_end)
+    grant->early = 0;
+    if (!layer_before_grant(layer, side, view.offset))
         return;
     char evidence[128];
+    struct mark mark = input_mark(&layer->in[side], view.offset);
     int len = snprintf(evidence, sizeof evidence,
                        "sent when %llu bytes of the peer were acknowledged; the answer ends at "
                        "%llu",
-                       (unsigned long long)mark.acked, (unsigned long long)early->grant_end);
-    layer_finding(layer, side, early->rule, view.offset, (struct text){evidence, (size_t)len});
+                       (unsigned long long)mark.acked, (unsigned long long)grant->end);
+    layer_finding(layer, side, grant->early_rule, view.offset,
+                  (struct text){evidence, (size_t)len});
+}
+
+/* What follows a switch is not what was expected: told once for each layer. */
+static void tell_mismatch(struct layer *layer, enum side side, const char *found)
+{
+    char evidence[160];
+    size_t size = sizeof evidence;
+    int len = snprintf(evidence, size, "expected %.*s, found ",
+                       (int)(layer->expected.len < 64 ? layer->expected.len : 64),
+                       layer->expected.data != NULL ? layer->expected.data : "");
+    struct slice view = input_view(&layer->in[side]);
+    if (found != NULL)
+        len += snprintf(evidence + len, size - (size_t)len, "%s", found);
+    for (size_t i = 0; found == NULL && i < view.len && i < 8; i++)
+        len += snprintf(evidence + len, size - (size_t)len, "%02x", view.data[i]);
+    enum rule rule = layer->grant.mismatch ? layer->grant.mismatch_rule
+                                           : RULE_SWITCH_UNEXPECTED_PROTOCOL;
+    layer->grant.mismatch = 0;
+    layer_finding(layer, side, rule, layer->start[side], (struct text){evidence, (size_t)len});
 }
 
 /* `side` is the side whose bytes granted the switch, grant_end the root offset behind them. */
@@ -304,11 +324,15 @@ static void perform_switch(struct layer *layer, enum side side, uint64_t grant_e
                    reversed ? side_peer((enum side)s) : (enum side)s);
     layer->phase = SWITCHED;
     layer->successor = next;
+    next->grant = (struct grant){.known = 1,
+                                 .waits = layer_flip(layer, side_peer(side)),
+                                 .end = grant_end,
+                                 .early = handover.early_rule != NULL,
+                                 .mismatch = handover.mismatch_rule != NULL};
     if (handover.early_rule != NULL)
-        next->early = (struct early){.pending = 1,
-                                     .rule = *handover.early_rule,
-                                     .side = layer_flip(layer, side_peer(side)),
-                                     .grant_end = grant_end};
+        next->grant.early_rule = *handover.early_rule;
+    if (handover.mismatch_rule != NULL)
+        next->grant.mismatch_rule = *handover.mismatch_rule;
     close_children(layer);
     close_dissector(layer);
     tell_close(layer);
@@ -328,15 +352,8 @@ static void decide(struct layer *layer, const struct dissector *found)
     int surprise = layer->expected.data != NULL && !text_is(layer->expected, found->name) &&
                    !layer->lost;
     start(layer, found, &none);
-    if (surprise) {
-        char evidence[128];
-        int len = snprintf(evidence, sizeof evidence, "expected %.*s, found %s",
-                           (int)(layer->expected.len < 64 ? layer->expected.len : 64),
-                           layer->expected.data, found->name);
-        enum side side = earlier_side(layer);
-        layer_finding(layer, side, RULE_SWITCH_UNEXPECTED_PROTOCOL, layer->start[side],
-                      (struct text){evidence, (size_t)len});
-    }
+    if (surprise)
+        tell_mismatch(layer, earlier_side(layer), found->name);
 }
 
 /* Line ends between a switch and its first byte, as some clients send them behind a CONNECT: passed
@@ -459,8 +476,11 @@ static void take_opaque(struct layer *layer, enum side side)
 static void lose(struct layer *layer, enum side side)
 {
     const struct dissector *dissector = layer->dissector;
-    int untouched = layer->in[side].offset == layer->start[side] &&
+    int first = layer->in[side].offset == layer->start[side];
+    int untouched = first &&
                     layer->in[side_peer(side)].offset == layer->start[side_peer(side)];
+    if (first && layer->grant.mismatch && input_view(&layer->in[side]).len > 0)
+        tell_mismatch(layer, side, NULL);
     close_children(layer);
     close_dissector(layer);
     layer->lost = 1;

@@ -25,11 +25,12 @@ struct switching {
     void *block;
 };
 
-struct early { /* a rule about the client's first byte behind a switch */
-    int pending;
-    enum rule rule;
-    enum side side;      /* of the flow */
-    uint64_t grant_end;  /* root offset behind the grant, in the other side's stream */
+struct grant { /* of the switch that made a layer */
+    int known;
+    enum side waits;  /* of the flow: who had to see it first */
+    uint64_t end;     /* root offset behind it, in the other side's stream */
+    int early, mismatch; /* rules that are still to be tried: bytes sent too soon, wrong bytes */
+    enum rule early_rule, mismatch_rule;
 };
 
 struct layer {
@@ -56,13 +57,16 @@ struct layer {
     size_t head_len[2];
     unsigned seeks;
     struct switching switching;
-    struct early early;
+    struct grant grant;
     uint32_t switch_session; /* a session that waits for the announcement of this layer */
     char *names;             /* owns a copied `expected` */
     char *detail;
     size_t detail_len;
     const char *limits[LIMITS_MAX];
     size_t limit_count;
+    int end_known; /* a carried stream that ended by itself */
+    enum session_end end;
+    enum side end_side; /* of the flow */
 };
 
 struct stack {
