@@ -67,8 +67,9 @@ struct handover {
     /* Switch: reported by the engine when the client's first byte for the successor was provably
      * sent before its sender can have seen the grant (the bytes this call consumes); NULL: none. */
     const enum rule *early_rule;
-    /* Switch: reported by the engine, at its first byte, about a side that does not begin with what
-     * was expected; NULL: switch-unexpected-protocol, where something else is recognised. */
+    /* Switch: reported by the engine, at its first byte, where the side that asked does not begin
+     * with what was expected; NULL (and for the other side): switch-unexpected-protocol, where
+     * something else is recognised. */
     const enum rule *mismatch_rule;
     /* Hints, by name, for the successor: NULL-terminated pairs, e.g. the WebSocket extensions. */
     const struct hint *hints;
@@ -157,7 +158,10 @@ struct slice layer_peek(const struct layer *, enum side);
  * where it is not known, and where the layer is no successor of a switch. */
 int layer_before_grant(const struct layer *, enum side, uint64_t offset);
 
-/* A hint of the handover, or TEXT_NONE; valid in open(). */
+/* Is this layer carried, however deep, by one of that protocol ("tls")? */
+int layer_inside(const struct layer *, const char *protocol);
+
+/* A hint of the handover (which may be NULL), or TEXT_NONE; valid in open(). */
 struct text handover_hint(const struct handover *handover, const char *name);
 
 /* What a named dissector's probe says to bytes; 0 where there is no such dissector or probe. */

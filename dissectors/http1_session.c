@@ -295,6 +295,21 @@ static const char *table_of(const struct http1_attempt *attempt)
     return attempt->upgrade.mechanism == MECHANISM_CONNECT ? "http.connect" : "http.upgrade";
 }
 
+/* The rule for bytes that are not what the 101 promised; NULL: the general one. */
+static const enum rule *mismatch_of(const struct http1_attempt *attempt)
+{
+    static const enum rule no_hello = RULE_TLS_UPGRADE_NO_CLIENTHELLO;
+    static const enum rule no_preface = RULE_H2C_NO_PREFACE;
+    struct text token = attempt->verdict.token;
+    if (attempt->upgrade.mechanism != MECHANISM_UPGRADE)
+        return NULL;
+    if (http_text_begins(token, "TLS/"))
+        return &no_hello;
+    return text_is(token, "h2c") || text_is(token, "h2") || text_is(token, "HTTP/2.0")
+               ? &no_preface
+               : NULL;
+}
+
 void http1_attempt_switch(struct http1 *http, struct http1_attempt *attempt,
                           const struct http_head *answer, const enum rule *early)
 {
@@ -321,6 +336,7 @@ void http1_attempt_switch(struct http1 *http, struct http1_attempt *attempt,
         .session = attempt->session,
         .reversed = verdict->reversed,
         .early_rule = early,
+        .mismatch_rule = mismatch_of(attempt),
         .hints = list.hints,
         .hint_count = list.count,
     };

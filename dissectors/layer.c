@@ -261,9 +261,17 @@ int layer_before_grant(const struct layer *layer, enum side side, uint64_t offse
     return mark.acked_valid && mark.acked < layer->grant.end;
 }
 
+int layer_inside(const struct layer *layer, const char *protocol)
+{
+    for (; layer->parent != NULL; layer = layer->parent)
+        if (layer->relation == RELATION_CARRY && text_is(layer->parent->protocol, protocol))
+            return 1;
+    return 0;
+}
+
 struct text handover_hint(const struct handover *handover, const char *name)
 {
-    for (size_t i = 0; i < handover->hint_count; i++)
+    for (size_t i = 0; handover != NULL && i < handover->hint_count; i++)
         if (strcmp(handover->hints[i].name, name) == 0)
             return handover->hints[i].value;
     return TEXT_NONE;

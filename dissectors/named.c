@@ -77,3 +77,4 @@ const struct dissector capsule_named = {.name = "capsule"};
 const struct dissector derp_named = {.name = "derp"};
 const struct dissector docker_named = {.name = "docker"};
 const struct dissector tailscale_named = {.name = "tailscale"};
+const struct dissector gssapi_named = {.name = "gssapi"};

@@ -14,5 +14,6 @@ extern const struct dissector capsule_named;
 extern const struct dissector derp_named;
 extern const struct dissector docker_named;
 extern const struct dissector tailscale_named;
+extern const struct dissector gssapi_named;
 
 #endif

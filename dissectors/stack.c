@@ -292,8 +292,8 @@ static void tell_mismatch(struct layer *layer, enum side side, const char *found
         len += snprintf(evidence + len, size - (size_t)len, "%s", found);
     for (size_t i = 0; found == NULL && i < view.len && i < 8; i++)
         len += snprintf(evidence + len, size - (size_t)len, "%02x", view.data[i]);
-    enum rule rule = layer->grant.mismatch ? layer->grant.mismatch_rule
-                                           : RULE_SWITCH_UNEXPECTED_PROTOCOL;
+    int named = layer->grant.mismatch && layer_flip(layer, side) == layer->grant.waits;
+    enum rule rule = named ? layer->grant.mismatch_rule : RULE_SWITCH_UNEXPECTED_PROTOCOL;
     layer->grant.mismatch = 0;
     layer_finding(layer, side, rule, layer->start[side], (struct text){evidence, (size_t)len});
 }
@@ -479,7 +479,8 @@ static void lose(struct layer *layer, enum side side)
     int first = layer->in[side].offset == layer->start[side];
     int untouched = first &&
                     layer->in[side_peer(side)].offset == layer->start[side_peer(side)];
-    if (first && layer->grant.mismatch && input_view(&layer->in[side]).len > 0)
+    if (first && layer->grant.mismatch && layer_flip(layer, side) == layer->grant.waits &&
+        input_view(&layer->in[side]).len > 0)
         tell_mismatch(layer, side, NULL);
     close_children(layer);
     close_dissector(layer);

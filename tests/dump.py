@@ -148,7 +148,15 @@ def brief(path):
         d.say("session %d: %s %s" % (s["id"], s["mechanism"], s["outcome"]),
               "" if s["cause"] is None else "(%s)" % s["cause"],
               fields(s, "status", "accepted", "end_reason", "end_side"), s["layers"])
+        for l in d.rows("SELECT protocol, detail FROM layer WHERE flow_id=? AND detail IS NOT NULL "
+                        "AND (SELECT min(id) FROM session WHERE flow_id=layer.flow_id)=? ORDER BY id",
+                        s["flow_id"], s["id"]):
+            d.say("  layer", l["protocol"], l["detail"])
         d.findings("session_id=?", s["id"])
+    for c in d.rows("SELECT flow_id, group_concat(protocol, '>') AS layers, group_concat(detail, ' ') "
+                    "AS details FROM (SELECT * FROM layer ORDER BY id) WHERE flow_id NOT IN (SELECT "
+                    "flow_id FROM session) GROUP BY flow_id HAVING layers NOT IN ('http1', 'opaque')"):
+        d.say("no session: flow %d" % c["flow_id"], c["layers"], c["details"])
     if d.rows("SELECT 1 FROM finding WHERE session_id IS NULL"):
         d.say("outside sessions:")
     d.findings("session_id IS NULL")

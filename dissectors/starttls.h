@@ -1,0 +1,61 @@
+/*
+ * The judge of switches to TLS (or GSSAPI) inside a protocol that began in the clear: STARTTLS of
+ * SMTP, IMAP, LDAP, XMPP and so on, STLS, AUTH TLS, the SSLRequest of databases. A dissector says
+ * what it read: offered, asked, granted, refused, went on in the clear. The judge keeps the attempt,
+ * makes its session and reports the rules of the catalogue's section L. What follows a grant,
+ * injected bytes included, is the TLS layer's business.
+ *
+ * While an attempt waits, the client's side answers with starttls_wait(): its bytes are commands if
+ * the server refuses, and the next protocol's if it grants.
+ */
+#ifndef SWITCHTAP_STARTTLS_H
+#define SWITCHTAP_STARTTLS_H
+
+#include "dissector.h"
+
+struct starttls { /* part of a dissector's state; starttls_open() first */
+    struct layer *layer;
+    const char *protocol; /* of the newest attempt: "TLS", "GSSAPI" */
+    uint32_t session;     /* of the newest attempt, 0: there was none */
+    uint8_t pending;      /* it waits for its answer */
+    uint8_t lost;         /* ... which may have been in a gap */
+    uint8_t offered, refused, told, inside_tls;
+};
+
+void starttls_open(struct starttls *s, struct layer *layer);
+
+/* The server says that it can. */
+void starttls_offer(struct starttls *s);
+
+/* The client asks, with the command `method` ("STARTTLS", "AUTH TLS"), for `protocol` ("TLS" or
+ * "GSSAPI"), static; offset: its last byte. From now on the attempt is pending. */
+void starttls_ask(struct starttls *s, struct text method, const char *protocol, uint64_t offset);
+
+struct starttls_answer {
+    int status;         /* a numeric reply code of the protocol, or 0 */
+    struct text reason; /* its text, or TEXT_NONE */
+    uint64_t begin;     /* offset of its first byte in the server's stream */
+    uint64_t end;       /* ... and of its last */
+};
+
+/* The server grants what is pending: the switch is asked for. Answer V_SWITCHED with everything up
+ * to the answer's end consumed. */
+void starttls_grant(struct starttls *s, const struct starttls_answer *answer);
+
+/* The server refuses what is pending. */
+void starttls_refuse(struct starttls *s, const struct starttls_answer *answer, enum cause cause);
+
+/* The client goes on in the clear with what should have been protected: "AUTH PLAIN", "MAIL FROM".
+ * credentials: it authenticates (else mail or other content). what: short, without secrets. */
+void starttls_clear(struct starttls *s, uint64_t offset, struct text what, int credentials);
+
+/* A gap in the server's stream while an attempt is pending: its answer may have been in there. */
+void starttls_lose(struct starttls *s);
+
+/* The client's bytes while an attempt is pending: V_WAIT_PEER, or where the answer was lost and
+ * these bytes prove the grant, V_SWITCHED with nothing consumed; where they prove that there was
+ * none, the attempt is over (no longer pending) and the verdict V_OK with nothing consumed: read
+ * them as commands in the same call. */
+struct result starttls_wait(struct starttls *s, const struct slice *slice);
+
+#endif
