@@ -3,17 +3,6 @@
  */
 #include "commands.h"
 #include "findings.h"
-#include "store.h"
-
-/* Where a run was killed, what compares connections was never asked. */
-static int unfinished(struct database *database)
-{
-    struct query *query =
-        database_query(database, "SELECT 1 FROM capture WHERE ended_ns IS NULL LIMIT 1", NULL);
-    int found = query != NULL && query_step(query, NULL) == 1;
-    query_free(query);
-    return found;
-}
 
 static int run(const struct options *options)
 {
@@ -23,15 +12,9 @@ static int run(const struct options *options)
     struct database *database = listing_open(options->arguments[0]);
     if (database == NULL)
         return STATUS_FAILED;
-    if (unfinished(database)) {
-        struct error error;
-        database_close(database);
-        if (store_judge(options->arguments[0], &error) != 0 && !options->quiet)
-            complain("rules that compare connections were not run: %s", error.text);
-        database = listing_open(options->arguments[0]);
-        if (database == NULL)
-            return STATUS_FAILED;
-    }
+    struct error error;
+    if (database_complete(database, &error) != 0 && !options->quiet)
+        complain("rules that compare connections were not run: %s", error.text);
     output_init(&out, stdout);
     int status = findings_print(&out, database, options);
     database_close(database);

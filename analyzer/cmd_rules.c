@@ -36,9 +36,10 @@ static int list(struct output *out, enum format format)
     };
     static const struct column named[] = {
         {"name", 0, 0, 0},   {"severity", 0, 0, 0}, {"level", 0, 0, 0},
-        {"source", 0, 0, 0}, {"summary", 0, 0, 0},
+        {"source", 0, 0, 0}, {"summary", 0, 0, 0},  {"detected", 0, 0, 0},
     };
-    struct rows *rows = rows_new(out, format, format == FORMAT_TABLE ? columns : named, 5);
+    int people = format == FORMAT_TABLE;
+    struct rows *rows = rows_new(out, format, people ? columns : named, people ? 5 : 6);
     if (rows == NULL) {
         complain("out of memory");
         return STATUS_FAILED;
@@ -49,8 +50,14 @@ static int list(struct output *out, enum format format)
         rows_style(rows, severity_style(rule_table[i].severity));
         rows_text(rows, text_of(rule_table[i].level));
         rows_text(rows, text_of(rule_table[i].source));
-        rows_text(rows, text_of(rule_table[i].summary));
+        struct buffer summary = {0};
+        buffer_word(&summary, people && !rule_table[i].detected ? "(not detected yet) " : "");
+        buffer_word(&summary, rule_table[i].summary);
+        rows_text(rows, text_of(buffer_text(&summary)));
+        if (!people)
+            rows_int(rows, rule_table[i].detected);
         rows_end(rows);
+        buffer_release(&summary);
     }
     (void)rows_finish(rows);
     return STATUS_DONE;

@@ -262,6 +262,22 @@ void database_interrupt(struct database *database)
     sqlite3_interrupt(database->db);
 }
 
+int database_complete(struct database *database, struct error *error)
+{
+    sqlite3 *db = database->db;
+    if (database_integer(db, "SELECT 1 FROM capture WHERE ended_ns IS NULL LIMIT 1", 0) == 0)
+        return 0;
+    (void)sqlite3_set_authorizer(db, NULL, NULL); /* the statements are ours; the file is open */
+    int result = sqlite3_exec(db, "PRAGMA query_only = OFF", NULL, NULL, NULL); /* for reading */
+    if (result == SQLITE_OK)
+        result = database_cross_aside(db);
+    int restored = sqlite3_exec(db, "PRAGMA query_only = ON", NULL, NULL, NULL);
+    (void)sqlite3_set_authorizer(db, authorize, NULL);
+    if (result == SQLITE_OK)
+        result = restored;
+    return result == SQLITE_OK ? 0 : database_explain(db, result, database->path, error);
+}
+
 /* ---------------------------------------------------------------- queries */
 
 /* Is there nothing but white space and comments? */

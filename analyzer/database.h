@@ -19,6 +19,11 @@ struct query;
 struct database *database_open(const char *path, struct error *error);
 void database_close(struct database *database);
 
+/* The rules that compare connections are run at a capture's end. For captures that have none, being
+ * written now or killed, this runs them aside: this reader's `finding` and `session` are complete
+ * afterwards, the file is as it was. Does nothing where all captures have ended. 0 or -1. */
+int database_complete(struct database *database, struct error *error);
+
 /* A statement of ours or of the user; one statement only (trailing text that is not comment or
  * white space is an error), read-only. NULL with SQLite's message. */
 struct query *database_query(struct database *database, const char *sql, struct error *error);

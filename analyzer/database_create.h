@@ -43,6 +43,16 @@ char *database_uri(const char *path, const char *query);
 /* The settings that make a file of unknown origin harmless. A SQLite result. */
 int database_harden(sqlite3 *db);
 
+/* Runs all statements of a script with :capture and :fingerprint bound. A SQLite result. */
+int database_script(sqlite3 *db, const char *sql, sqlite3_int64 capture, const char *fingerprint);
+
+/* The rules that compare connections or layers, for one capture. A SQLite result. */
+int database_cross(sqlite3 *db, sqlite3_int64 capture);
+
+/* The same for all captures that no run has finished, over copies of `finding` and `session` that
+ * stand in front of the tables of the file, in this connection only. A SQLite result. */
+int database_cross_aside(sqlite3 *db);
+
 /* An integer that a statement returns, or `otherwise`. */
 sqlite3_int64 database_integer(sqlite3 *db, const char *sql, sqlite3_int64 otherwise);
 

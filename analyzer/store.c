@@ -4,7 +4,6 @@
  */
 #include "store.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -251,57 +250,6 @@ struct sink store_sink(struct store *store)
     return (struct sink){store, sink_write, sink_flush};
 }
 
-/* ---------------------------------------------------------------- scripts */
-
-static void bind_parameter(sqlite3_stmt *statement, const char *name, int64_t number,
-                           const char *text)
-{
-    int index = sqlite3_bind_parameter_index(statement, name);
-    if (index > 0 && text != NULL)
-        (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
-    else if (index > 0)
-        (void)sqlite3_bind_int64(statement, index, number);
-}
-
-/* All statements of an embedded file. */
-static int script(struct store *store, const char *sql, const char *fingerprint)
-{
-    while (*sql != '\0') {
-        sqlite3_stmt *statement = NULL;
-        int result = sqlite3_prepare_v2(store->db, sql, -1, &statement, &sql);
-        if (result == SQLITE_OK && statement != NULL) {
-            bind_parameter(statement, ":capture", store->capture, NULL);
-            bind_parameter(statement, ":fingerprint", 0, fingerprint);
-            while (sqlite3_step(statement) == SQLITE_ROW)
-                continue;
-            result = sqlite3_finalize(statement);
-        }
-        if (result != SQLITE_OK)
-            return store_failed(store, result);
-    }
-    return 0;
-}
-
-/* websocket_accept(key): what a server has to answer, RFC 6455 4.2.2. */
-static void websocket_accept(sqlite3_context *context, int count, sqlite3_value **values)
-{
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char input[128], digest[EVP_MAX_MD_SIZE];
-    char text[64];
-    unsigned len = 0;
-    (void)count;
-    const void *key = sqlite3_value_blob(values[0]);
-    size_t size = (size_t)sqlite3_value_bytes(values[0]);
-    if (key == NULL || size > sizeof input - sizeof guid)
-        return;
-    memcpy(input, key, size);
-    memcpy(input + size, guid, sizeof guid - 1);
-    if (EVP_Digest(input, size + sizeof guid - 1, digest, &len, EVP_sha1(), NULL) != 1)
-        return;
-    int encoded = EVP_EncodeBlock((unsigned char *)text, digest, (int)len);
-    sqlite3_result_text(context, text, encoded, SQLITE_TRANSIENT);
-}
-
 /* ---------------------------------------------------------------- opening */
 
 /* The key of the redaction hashes; a database that lost its key gets a new one. */
@@ -348,10 +296,6 @@ struct store *store_open(const char *path, const struct store_options *options, 
     }
     store->db = store->writer.db;
     int result = load_key(store);
-    if (result == SQLITE_OK)
-        result = sqlite3_create_function_v2(store->db, "websocket_accept", 1,
-                                            SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
-                                            NULL, websocket_accept, NULL, NULL, NULL);
     if (result == SQLITE_OK)
         return store;
     (void)database_explain(store->db, result, path, error);
@@ -436,7 +380,9 @@ int store_begin(struct store *store, const struct store_source *source, struct e
     forget_capture(store);
     int result = begin(store);
     if (result == 0 && source->fingerprint != NULL)
-        result = script(store, schema_remove_sql, source->fingerprint);
+        result = database_script(store->db, schema_remove_sql, 0, source->fingerprint) == SQLITE_OK
+                     ? 0
+                     : store_failed(store, sqlite3_extended_errcode(store->db));
     if (result == 0)
         result = capture_insert(store, source);
     if (result == 0)
@@ -553,45 +499,8 @@ static int summarise(struct store *store, struct store_summary *summary)
 /* What only shows when connections, or the layers of one, are compared. */
 static int judge(struct store *store)
 {
-    int result = script(store, schema_cross_sql, NULL);
-    return result == 0 ? script(store, schema_cross_layers_sql, NULL) : result;
-}
-
-/* The next unfinished capture behind `after`; 0: none; -1: error. */
-static int64_t next_unfinished(struct store *store, int64_t after)
-{
-    sqlite3_stmt *statement = NULL;
-    int64_t id = -1;
-    if (sqlite3_prepare_v2(store->db, "SELECT coalesce(min(id), 0) FROM capture WHERE id > ? AND "
-                                      "ended_ns IS NULL", -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_bind_int64(statement, 1, after) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        id = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_finalize(statement);
-    return id;
-}
-
-int store_judge(const char *path, struct error *error)
-{
-    const struct store_options options = {0};
-    struct store *store = store_open(path, &options, error);
-    if (store == NULL)
-        return -1;
-    int result = 0;
-    int64_t id = 0;
-    while (result == 0 && (id = next_unfinished(store, id)) > 0) {
-        store->capture = id;
-        result = begin(store);
-        if (result == 0)
-            result = judge(store);
-        if (result == 0)
-            result = commit(store);
-    }
-    if (result != 0 || id < 0)
-        (void)tell(store, error);
-    store->capture = 0;
-    store_close(store);
-    return result == 0 && id == 0 ? 0 : -1;
+    int code = database_cross(store->db, store->capture);
+    return code == SQLITE_OK ? 0 : store_failed(store, code);
 }
 
 int store_finish(struct store *store, const struct capture_info *info, int64_t first_packet_ns,

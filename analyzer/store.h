@@ -60,11 +60,6 @@ struct store_summary {
 int store_finish(struct store *store, const struct capture_info *info, int64_t first_packet_ns,
                  int64_t last_packet_ns, struct store_summary *summary, struct error *error);
 
-/* The cross-connection work of captures that no run has finished (it was killed), so that their
- * findings are complete. Does nothing where there is none, or where they are being written now.
- * 0, or -1 with a message: the findings may lack those. */
-int store_judge(const char *path, struct error *error);
-
 /* What went wrong in the sink, for bus_close() < 0. */
 const char *store_error(const struct store *store);
 

@@ -36,8 +36,6 @@ WHERE f.capture_id = :capture AND s.status = 101 AND l.protocol = 'http1'
 AND coalesce(l.expected, '') NOT IN ('http1', 'websocket')
 AND NOT EXISTS (SELECT 1 FROM finding x WHERE x.session_id = s.id
     AND x.rule = 'http-message-after-101');
-DELETE FROM finding WHERE rule = 'switch-unexpected-protocol' AND session_id IN (
-    SELECT session_id FROM finding WHERE rule = 'http-message-after-101');
 
 -- ---- upgrade-tunnel-inner-protocol: a WebSocket that carries another protocol ----
 INSERT INTO finding (capture_id, rule, session_id, layer_id, flow_id, sender, packet, offset,
@@ -124,6 +122,13 @@ DELETE FROM finding
 WHERE capture_id = :capture AND rule = 'ws-not-websocket-after-101' AND sender = 'client'
 AND EXISTS (SELECT 1 FROM finding p WHERE p.session_id = finding.session_id
     AND p.rule = 'pipelined-after-upgrade' AND p.offset = finding.offset);
+
+-- ---- one event, one finding: rules.def says which (temp.superseded is the program's) ----
+DELETE FROM finding WHERE capture_id = :capture
+AND rule IN (SELECT loser FROM temp.superseded) AND EXISTS (
+    SELECT 1 FROM temp.superseded p JOIN finding w ON w.rule = p.winner
+        AND w.session_id = finding.session_id
+    WHERE p.loser = finding.rule AND (p.any_side OR w.sender IS finding.sender));
 
 -- ---- capture-gap: one gap is told once, with its session and how the reading went on ----
 UPDATE finding SET evidence = (SELECT g.evidence FROM finding g WHERE g.flow_id = finding.flow_id

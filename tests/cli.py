@@ -8,9 +8,13 @@ import os
 import sqlite3
 import struct
 import subprocess
+import sys
 
 import common
 from common import ROOT, run
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "script"))
+import build  # noqa: E402
 
 tally = common.Tally("cli")
 
@@ -294,14 +298,19 @@ def judging(work):
 
 
 def killed(work):
-    db = os.path.join(work, "k.db")
-    common.read([capture("nginx-wrong")], db)
-    with sqlite3.connect(db) as c:  # as a run that was killed leaves it
+    db, pcap = os.path.join(work, "k.db"), os.path.join(work, "k.pcap")
+    with open(os.path.join(ROOT, "tests", "scripts", "rule-ws-key-reused.txt"),
+              encoding="utf-8") as file:
+        build.build(file.read(), pcap)
+    common.read([pcap], db)
+    with sqlite3.connect(db) as c:  # as a run that was killed leaves it, or one that goes on
         c.execute("UPDATE capture SET ended_ns = NULL")
-        c.execute("UPDATE session SET hop_of = NULL")
-    done = run("findings", db)
-    tally.check("killed: findings pairs the hops", done.returncode == 1 and
-                count(db, "SELECT hop_of FROM session WHERE id = 2") == 1, done.out + done.err)
+        c.execute("DELETE FROM finding WHERE rule = 'ws-key-reused'")
+    before = open(db, "rb").read()
+    done = run("findings", db, "--rule", "ws-key-reused")
+    tally.check("killed: findings compares connections", done.returncode == 1 and
+                "ws-key-reused" in done.out and not done.err, done.out + done.err)
+    tally.check("killed: the file stays as it was", open(db, "rb").read() == before)
     text = os.path.join(work, "v.txt")
     with open(text, "w", encoding="utf-8") as out:
         out.write("nothing")
@@ -321,9 +330,6 @@ def healthy(work):
 
 
 def secrets(work):
-    import sys
-    sys.path.insert(0, os.path.join(ROOT, "tests", "script"))
-    import build
     path, db = os.path.join(work, "s.pcap"), os.path.join(work, "s.db")
     build.build('''flow
 >>> GET(/chat?room=1&access_token=SECRETTOKEN "Cookie: sid=SECRETCOOKIE"

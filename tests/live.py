@@ -94,6 +94,9 @@ def conversation(work, interface, stop, *options):
                 t.start()
             tally.check("%s: a reader sees the open session" % interface, until(lambda: query(
                 db, "SELECT id FROM session WHERE outcome='switched' AND end_reason IS NULL")))
+            done = common.run("findings", db)
+            tally.check("%s: findings while it runs" % interface,
+                        done.returncode in (0, 1) and not done.err, done.out + done.err)
             hold.set()
             for t in threads:
                 t.join()
