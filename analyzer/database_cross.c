@@ -3,6 +3,7 @@
  * the writer when a capture is complete, and by a reader, aside, for captures that are not.
  */
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../schema/event.h"
@@ -54,25 +55,17 @@ int database_script(sqlite3 *db, const char *sql, sqlite3_int64 capture, const c
 /* Which rule is told where one event satisfies two (rules.def). */
 static int list_superseded(sqlite3 *db)
 {
-    static const struct {
-        enum rule winner, loser;
-        int any_side;
-    } pairs[] = {
-#define RULE(id, name, level, severity, source, summary)
-#define SUPERSEDES(winner, loser, any_side) {RULE_##winner, RULE_##loser, any_side},
-#include "../schema/rules.def"
-#undef RULE
-    };
     sqlite3_stmt *insert = NULL;
     int result = sqlite3_exec(db, "DROP TABLE IF EXISTS temp.superseded; CREATE TEMP TABLE "
                                   "superseded (winner, loser, any_side)", NULL, NULL, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_prepare_v2(db, "INSERT INTO temp.superseded VALUES (?, ?, ?)", -1, &insert,
                                     NULL);
-    for (size_t i = 0; result == SQLITE_OK && i < sizeof pairs / sizeof pairs[0]; i++) {
-        (void)sqlite3_bind_text(insert, 1, rule_table[pairs[i].winner].name, -1, SQLITE_STATIC);
-        (void)sqlite3_bind_text(insert, 2, rule_table[pairs[i].loser].name, -1, SQLITE_STATIC);
-        (void)sqlite3_bind_int(insert, 3, pairs[i].any_side);
+    for (size_t i = 0; result == SQLITE_OK && i < rule_superseded_count; i++) {
+        const struct rule_superseded *pair = &rule_superseded[i];
+        (void)sqlite3_bind_text(insert, 1, rule_table[pair->winner].name, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(insert, 2, rule_table[pair->loser].name, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_int(insert, 3, pair->any_side);
         (void)sqlite3_step(insert);
         result = sqlite3_reset(insert);
     }
@@ -95,7 +88,6 @@ int database_cross(sqlite3 *db, sqlite3_int64 capture)
 
 int database_cross_aside(sqlite3 *db)
 {
-    sqlite3_stmt *captures = NULL;
     int result = sqlite3_exec(
         db, "BEGIN;"
             "CREATE TEMP TABLE finding AS SELECT * FROM main.finding;"
@@ -106,14 +98,15 @@ int database_cross_aside(sqlite3 *db)
             "CREATE INDEX temp.finding_session ON finding(session_id, rule);"
             "CREATE INDEX temp.finding_flow ON finding(flow_id);"
             "CREATE INDEX temp.finding_rule ON finding(rule);", NULL, NULL, NULL);
-    if (result == SQLITE_OK)
-        result = sqlite3_prepare_v2(db, "SELECT id FROM main.capture WHERE ended_ns IS NULL "
-                                        "ORDER BY id", -1, &captures, NULL);
-    while (result == SQLITE_OK && sqlite3_step(captures) == SQLITE_ROW)
-        result = database_cross(db, sqlite3_column_int64(captures, 0));
-    int ended = sqlite3_finalize(captures);
-    if (result == SQLITE_OK)
-        result = ended;
+    for (sqlite3_int64 id = 0; result == SQLITE_OK;) { /* no statement is open over a script */
+        char next[96];
+        (void)snprintf(next, sizeof next, "SELECT min(id) FROM main.capture WHERE ended_ns IS NULL "
+                       "AND id > %lld", id);
+        id = database_integer(db, next, 0);
+        if (id <= 0)
+            break;
+        result = database_cross(db, id);
+    }
     if (result == SQLITE_OK)
         result = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     if (result != SQLITE_OK)

@@ -53,6 +53,14 @@ struct rule_advice { /* for a person */
     const char *fix;
 };
 
+/* Where a session has both, only the winner is told. */
+struct rule_superseded {
+    enum rule winner, loser;
+    int any_side; /* 0: of the same side only */
+};
+
+extern const struct rule_superseded rule_superseded[]; /* rules.c */
+extern const size_t rule_superseded_count;
 extern const struct rule_info rule_table[RULE_COUNT]; /* rules.c, from rules.def */
 extern const struct rule_advice rule_advice[RULE_COUNT]; /* ... and from advice.def */
 

@@ -13,6 +13,14 @@ const struct rule_info rule_table[RULE_COUNT] = {
 #undef RULE
 };
 
+const struct rule_superseded rule_superseded[] = {
+#define RULE(id, name, level, severity, source, summary)
+#define SUPERSEDES(winner, loser, any_side) {RULE_##winner, RULE_##loser, any_side},
+#include "rules.def"
+#undef RULE
+};
+const size_t rule_superseded_count = sizeof rule_superseded / sizeof rule_superseded[0];
+
 enum {
 #define ADVICE(id, why, fix) ADVICE_##id,
 #include "advice.def"
