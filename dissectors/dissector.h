@@ -171,8 +171,9 @@ int layer_probe(const struct layer *, const char *protocol, enum side, const uin
 int layer_ended(const struct layer *, enum side);
 int layer_from_start(const struct layer *);
 
-/* Valid in close(): 1 where the flow (or the carried stream) has ended, and then how, by whom (NEITHER: nobody) and
- * after how much silence; 0 where only the layer ended (a switch, a carrier that closed). */
+/* Valid in close(): 1 where the flow (or the carried stream) has ended, and then how, by whom
+ * (NEITHER: nobody) and after how much silence; 0 where only the layer ended (a switch, a carrier
+ * that closed). */
 int layer_end(const struct layer *, enum session_end *end, enum side *side, int64_t *idle_ns);
 
 /* Sets layer.detail: a JSON object, copied; the last call counts. */
