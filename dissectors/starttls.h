@@ -2,8 +2,8 @@
  * The judge of switches to TLS (or GSSAPI) inside a protocol that began in the clear: STARTTLS of
  * SMTP, IMAP, LDAP, XMPP and so on, STLS, AUTH TLS, the SSLRequest of databases. A dissector says
  * what it read: offered, asked, granted, refused, in the clear after all. The judge keeps the
- * attempt, makes its session and reports the rules of the catalogue's section L. What follows a grant,
- * injected bytes included, is the TLS layer's business.
+ * attempt, makes its session and reports the rules of the catalogue's section L. What follows a
+ * grant, injected bytes included, is the TLS layer's business.
  *
  * While an attempt waits, the client's side answers with starttls_wait(): its bytes are commands if
  * the server refuses, and the next protocol's if it grants.
