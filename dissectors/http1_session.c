@@ -288,9 +288,16 @@ static void add_websocket(struct hint_list *list, const struct ws_agreement *agr
                  agreement->accept_valid ? TEXT_LITERAL("1") : TEXT_LITERAL("0"));
 }
 
-static const char *table_of(const struct http1_attempt *attempt)
+/* Docker and Podman agree on `tcp`, and say in Content-Type which of their streams follows. */
+static int is_docker(const struct http1_attempt *attempt, struct text content_type)
 {
-    if (attempt->verdict.docker)
+    return attempt->verdict.docker || (text_is(attempt->verdict.token, "tcp") &&
+                                       http_text_begins(content_type, "application/vnd.docker."));
+}
+
+static const char *table_of(const struct http1_attempt *attempt, struct text content_type)
+{
+    if (is_docker(attempt, content_type))
         return "http.docker";
     return attempt->upgrade.mechanism == MECHANISM_CONNECT ? "http.connect" : "http.upgrade";
 }
@@ -315,6 +322,7 @@ void http1_attempt_switch(struct http1 *http, struct http1_attempt *attempt,
 {
     const struct upgrade_verdict *verdict = &attempt->verdict;
     const struct http_head *request = attempt->upgrade.request;
+    struct text type = answer != NULL ? http_field_value(answer, "Content-Type") : TEXT_NONE;
     struct hint_list list = {.count = 0};
     char *owned = NULL;
     if (answer == NULL)
@@ -326,13 +334,13 @@ void http1_attempt_switch(struct http1 *http, struct http1_attempt *attempt,
         add_hint(&list, "target", request->target);
     if (request != NULL)
         add_hint(&list, "host", upgrade_host(request));
-    if (answer != NULL)
-        add_hint(&list, "content-type", http_field_value(answer, "Content-Type"));
+    add_hint(&list, "content-type", type);
     if (http->secure)
         add_hint(&list, "tls", TEXT_LITERAL("1"));
     struct handover handover = {
-        .table = table_of(attempt),
-        .token = verdict->token,
+        .table = table_of(attempt, type),
+        .token = is_docker(attempt, type) ? http_text_trim(http_text_before(type, ';'))
+                                          : verdict->token,
         .session = attempt->session,
         .reversed = verdict->reversed,
         .early_rule = early,

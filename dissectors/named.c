@@ -72,9 +72,4 @@ static int ssh_probe(enum side side, const uint8_t *data, size_t len)
 const struct dissector http2_named = {.name = "http2", .probe = http2_probe};
 const struct dissector tls_named = {.name = "tls", .probe = tls_probe};
 const struct dissector ssh_named = {.name = "ssh", .probe = ssh_probe};
-const struct dissector spdy_named = {.name = "spdy"};
-const struct dissector capsule_named = {.name = "capsule"};
-const struct dissector derp_named = {.name = "derp"};
-const struct dissector docker_named = {.name = "docker"};
-const struct dissector tailscale_named = {.name = "tailscale"};
 const struct dissector gssapi_named = {.name = "gssapi"};

@@ -9,11 +9,6 @@
 extern const struct dissector http2_named;
 extern const struct dissector tls_named;
 extern const struct dissector ssh_named;
-extern const struct dissector spdy_named;
-extern const struct dissector capsule_named;
-extern const struct dissector derp_named;
-extern const struct dissector docker_named;
-extern const struct dissector tailscale_named;
 extern const struct dissector gssapi_named;
 
 #endif

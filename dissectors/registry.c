@@ -16,8 +16,8 @@ struct entry {
 
 static const struct entry entries[] = {
     {&http1_dissector, 1}, {&tls_named, 1},     {&ssh_named, 1},    {&http2_named, 1},
-    {&websocket_dissector, 0}, {&spdy_named, 0}, {&capsule_named, 0}, {&derp_named, 0},
-    {&docker_named, 0},    {&tailscale_named, 0}, {&gssapi_named, 0}, {&template_dissector, 0},
+    {&websocket_dissector, 0}, {&spdy_dissector, 0}, {&capsule_dissector, 0}, {&derp_dissector, 1},
+    {&docker_dissector, 0}, {&tailscale_dissector, 0}, {&gssapi_named, 0}, {&template_dissector, 0},
 };
 
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
@@ -44,6 +44,8 @@ static const struct successor successors[] = {
     {"http.upgrade", "switchtap-template", "template"},
     {"http.docker", "application/vnd.docker.raw-stream", "docker"},
     {"http.docker", "application/vnd.docker.multiplexed-stream", "docker"},
+    {"websocket.message", "SPDY/3.1+portforward.k8s.io", "spdy"},
+    {"websocket.message", "derp", "derp"},
     {"starttls", "TLS", "tls"},
     {"starttls", "GSSAPI", "gssapi"},
     {"tls.alpn", "h2", "http2"},

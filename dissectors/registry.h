@@ -10,6 +10,11 @@
 
 extern const struct dissector http1_dissector;
 extern const struct dissector websocket_dissector;
+extern const struct dissector capsule_dissector;
+extern const struct dissector derp_dissector;
+extern const struct dissector docker_dissector;
+extern const struct dissector spdy_dissector;
+extern const struct dissector tailscale_dissector;
 extern const struct dissector template_dissector;
 
 /* By protocol name; NULL: none. */

@@ -492,6 +492,9 @@ static void lose(struct layer *layer, enum side side)
     }
     if (untouched && input_view(&layer->in[side]).len > 0) {
         set_protocol(layer, "opaque");
+        budget_free(layer->stack->budget, layer->detail); /* it was about something else */
+        layer->detail = NULL;
+        layer->detail_len = 0;
         layer->dissector = dissector; /* not to be asked again */
         layer->phase = PROBING;
         return;
