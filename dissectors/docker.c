@@ -1,9 +1,9 @@
 /*
  * The streams of Docker's and Podman's attach and exec (Docker Engine API, "Attach to a
- * container"): the multiplexed form, where each piece of output has a header of 8 bytes (stdin 0, stdout 1 or
- * stderr 2, three zeros, the length), or the raw form of a terminal. Older servers call both forms
- * raw-stream, so that the first header decides. What stdin and stdout speak is carried further
- * where a probe knows it.
+ * container"): the multiplexed form, where each piece of output has a header of 8 bytes (stdin 0,
+ * stdout 1 or stderr 2, three zeros, the length), or the raw form of a terminal. Older servers call
+ * both forms raw-stream, so that the first header decides. What stdin and stdout speak is carried
+ * further where a probe knows it.
  */
 #include <stdio.h>
 #include <string.h>

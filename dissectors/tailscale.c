@@ -1,8 +1,8 @@
 /*
  * The control protocol of Tailscale and Headscale behind `Upgrade: tailscale-control-protocol`
  * (packages controlbase and controlhttp of its public source): a Noise handshake whose first
- * message stands in a field of the request, and encrypted records after it. The server's answer to the
- * handshake is read; nothing more can be learnt without its keys.
+ * message stands in a field of the request, and encrypted records after it. The server's answer to
+ * the handshake is read; nothing more can be learnt without its keys.
  */
 #include "detail.h"
 #include "dissector.h"
