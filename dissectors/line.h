@@ -6,6 +6,7 @@
 #define SWITCHTAP_LINE_H
 
 #include <string.h>
+#include <strings.h>
 
 #include "dissector.h"
 
@@ -31,6 +32,61 @@ static inline int line_take(const struct slice *slice, size_t max, struct line *
                           .len = len + (lf != NULL),
                           .bare_lf = lf != NULL && !cr};
     return 1;
+}
+
+/* The next word of a line, between spaces and tabs; empty at its end. */
+static inline struct text line_word(struct text *rest)
+{
+    size_t from = 0;
+    while (from < rest->len && (rest->data[from] == ' ' || rest->data[from] == '\t'))
+        from++;
+    size_t to = from;
+    while (to < rest->len && rest->data[to] != ' ' && rest->data[to] != '\t')
+        to++;
+    struct text word = {rest->data + from, to - from};
+    *rest = (struct text){rest->data + to, rest->len - to};
+    return word;
+}
+
+/* The reply code of three digits at the beginning of a line, or -1; *more: a '-' follows it, so that
+ * it is not the last line of its reply. text: what is behind it. */
+static inline int line_code(struct text line, int *more, struct text *text)
+{
+    int code = 0;
+    if (line.len < 3)
+        return -1;
+    for (size_t i = 0; i < 3; i++) {
+        if (line.data[i] < '0' || line.data[i] > '9')
+            return -1;
+        code = code * 10 + (line.data[i] - '0');
+    }
+    if (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-')
+        return -1;
+    *more = line.len > 3 && line.data[3] == '-';
+    size_t skip = line.len > 3 ? 4 : 3;
+    *text = (struct text){line.data + skip, line.len - skip};
+    return code;
+}
+
+/* A word that a stream may begin with, and how sure it makes a probe (0: it may be another's, too). */
+struct line_start {
+    const char *word;
+    int sure;
+};
+
+/* What a probe says to bytes that should begin with one of the words. */
+static inline int line_probe(struct text bytes, const struct line_start *starts, size_t count)
+{
+    int may = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t whole = strlen(starts[i].word), len = bytes.len < whole ? bytes.len : whole;
+        if (strncasecmp(bytes.data, starts[i].word, len) != 0)
+            continue;
+        if (len == whole && starts[i].sure > 0)
+            return starts[i].sure;
+        may = 1;
+    }
+    return may ? 0 : -1;
 }
 
 static inline struct result line_wanted(const struct slice *slice)
