@@ -170,7 +170,10 @@ static struct result server(struct ftp *f, const struct slice *slice)
 static struct result ftp_data(struct layer *layer, void *state, enum side side,
                               const struct slice *slice)
 {
-    (void)layer;
+    const struct ftp *f = state;
+    /* A reply is read behind its command, which may wait for the reply to the one before. */
+    if (side == SERVER && f->outstanding == 0 && !f->unsure && layer_held(layer, CLIENT) > 0)
+        return (struct result){.verdict = V_WAIT_PEER};
     return side == CLIENT ? client(state, slice) : server(state, slice);
 }
 

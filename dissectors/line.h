@@ -48,8 +48,8 @@ static inline struct text line_word(struct text *rest)
     return word;
 }
 
-/* The reply code of three digits at the beginning of a line, or -1; *more: a '-' follows it, so that
- * it is not the last line of its reply. text: what is behind it. */
+/* The reply code of three digits at the beginning of a line, or -1; *more: a '-' follows it, so
+ * that it is not the last line of its reply. text: what is behind it. */
 static inline int line_code(struct text line, int *more, struct text *text)
 {
     int code = 0;
@@ -68,7 +68,7 @@ static inline int line_code(struct text line, int *more, struct text *text)
     return code;
 }
 
-/* A word that a stream may begin with, and how sure it makes a probe (0: it may be another's, too). */
+/* A word that a stream may begin with, and how sure it makes a probe (0: others have it, too). */
 struct line_start {
     const char *word;
     int sure;

@@ -1,7 +1,7 @@
 /*
- * NNTP (RFC 3977) as far as its security goes: STARTTLS (RFC 4642), AUTHINFO (RFC 4643). Replies are
- * matched to commands by counting; articles and lists are passed over up to the line with the single
- * dot, so that nothing in them is taken for a command or a reply.
+ * NNTP (RFC 3977) as far as its security goes: STARTTLS (RFC 4642), AUTHINFO (RFC 4643). Replies
+ * are matched to commands by counting; articles and lists are passed over up to the line with the
+ * single dot, so that nothing in them is taken for a command or a reply.
  */
 #include <string.h>
 
@@ -187,7 +187,10 @@ static struct result server(struct nntp *n, const struct slice *slice)
 static struct result nntp_data(struct layer *layer, void *state, enum side side,
                                const struct slice *slice)
 {
-    (void)layer;
+    const struct nntp *n = state;
+    /* A reply is read behind its command, which may wait for the reply to the one before. */
+    if (side == SERVER && n->outstanding == 0 && !n->body && !n->unsure && layer_held(layer, CLIENT) > 0)
+        return (struct result){.verdict = V_WAIT_PEER};
     return side == CLIENT ? client(state, slice) : server(state, slice);
 }
 
