@@ -189,7 +189,8 @@ static struct result nntp_data(struct layer *layer, void *state, enum side side,
 {
     const struct nntp *n = state;
     /* A reply is read behind its command, which may wait for the reply to the one before. */
-    if (side == SERVER && n->outstanding == 0 && !n->body && !n->unsure && layer_held(layer, CLIENT) > 0)
+    if (side == SERVER && n->outstanding == 0 && !n->body && !n->unsure &&
+        layer_held(layer, CLIENT) > 0)
         return (struct result){.verdict = V_WAIT_PEER};
     return side == CLIENT ? client(state, slice) : server(state, slice);
 }
