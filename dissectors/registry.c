@@ -17,6 +17,7 @@ struct entry {
 static const struct entry entries[] = {
     {&http1_dissector, 1}, {&tls_named, 1},     {&ssh_named, 1},    {&http2_named, 1},
     {&ftp_dissector, 1}, {&nntp_dissector, 1}, {&irc_dissector, 1},
+    {&gnutella_dissector, 1}, {&proxy_dissector, 1}, {&socks_dissector, 1},
     {&websocket_dissector, 0}, {&spdy_dissector, 0}, {&capsule_dissector, 0}, {&derp_dissector, 1},
     {&docker_dissector, 0}, {&tailscale_dissector, 0}, {&gssapi_named, 0}, {&template_dissector, 0},
 };
@@ -47,6 +48,7 @@ static const struct successor successors[] = {
     {"http.docker", "application/vnd.docker.multiplexed-stream", "docker"},
     {"websocket.message", "SPDY/3.1+portforward.k8s.io", "spdy"},
     {"websocket.message", "derp", "derp"},
+    {"gnutella", "TLS/*", "tls"},
     {"starttls", "TLS", "tls"},
     {"starttls", "GSSAPI", "gssapi"},
     {"tls.alpn", "h2", "http2"},
