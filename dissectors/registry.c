@@ -20,6 +20,8 @@ static const struct entry entries[] = {
     {&gnutella_dissector, 1}, {&proxy_dissector, 1}, {&socks_dissector, 1},
     {&websocket_dissector, 0}, {&spdy_dissector, 0}, {&capsule_dissector, 0}, {&derp_dissector, 1},
     {&docker_dissector, 0}, {&tailscale_dissector, 0}, {&gssapi_named, 0}, {&template_dissector, 0},
+    {&ldap_dissector, 1}, {&xmpp_dissector, 1}, {&postgresql_dissector, 1},
+    {&mysql_dissector, 1}, {&rdp_dissector, 1},
 };
 
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
@@ -53,6 +55,9 @@ static const struct successor successors[] = {
     {"starttls", "GSSAPI", "gssapi"},
     {"tls.alpn", "h2", "http2"},
     {"tls.alpn", "http/1.1", "http1"},
+    {"tls.alpn", "postgresql", "postgresql"},
+    {"tls.alpn", "xmpp-client", "xmpp"},
+    {"tls.alpn", "xmpp-server", "xmpp"},
 };
 
 static int token_matches(struct text token, const char *pattern)

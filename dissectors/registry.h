@@ -22,6 +22,11 @@ extern const struct dissector socks_dissector;
 extern const struct dissector spdy_dissector;
 extern const struct dissector tailscale_dissector;
 extern const struct dissector template_dissector;
+extern const struct dissector ldap_dissector;
+extern const struct dissector xmpp_dissector;
+extern const struct dissector postgresql_dissector;
+extern const struct dissector mysql_dissector;
+extern const struct dissector rdp_dissector;
 
 /* By protocol name; NULL: none. */
 const struct dissector *registry_find(struct text name);

@@ -20,6 +20,12 @@ void starttls_offer(struct starttls *s)
 
 void starttls_ask(struct starttls *s, struct text method, const char *protocol, uint64_t offset)
 {
+    starttls_ask_host(s, method, protocol, TEXT_NONE, offset);
+}
+
+void starttls_ask_host(struct starttls *s, struct text method, const char *protocol,
+                       struct text host, uint64_t offset)
+{
     s->protocol = protocol;
     s->session = layer_session_new(s->layer);
     s->pending = 1;
@@ -27,6 +33,7 @@ void starttls_ask(struct starttls *s, struct text method, const char *protocol, 
     struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session, .offset = offset};
     event.u.session_open.mechanism = MECHANISM_STARTTLS;
     event.u.session_open.method = method;
+    event.u.session_open.host = host;
     event.u.session_open.offered = (struct text){protocol, strlen(protocol)};
     layer_emit(s->layer, CLIENT, &event);
 }
@@ -114,7 +121,12 @@ struct result starttls_wait(struct starttls *s, const struct slice *slice)
 {
     if (!s->lost)
         return (struct result){.verdict = V_WAIT_PEER};
-    int is = layer_probe(s->layer, "tls", CLIENT, slice->data, slice->len);
+    return starttls_settle(s, slice,
+                           layer_probe(s->layer, "tls", CLIENT, slice->data, slice->len));
+}
+
+struct result starttls_settle(struct starttls *s, const struct slice *slice, int is)
+{
     if (is == 0)
         return (struct result){.verdict = V_NEED, .need = slice->len + 1};
     if (is > 0) {

@@ -58,4 +58,14 @@ void starttls_lose(struct starttls *s);
  * them as commands in the same call. */
 struct result starttls_wait(struct starttls *s, const struct slice *slice);
 
+/* starttls_ask() where the client said whom it talks to (session.host); TEXT_NONE: it did not. */
+void starttls_ask_host(struct starttls *s, struct text method, const char *protocol,
+                       struct text host, uint64_t offset);
+
+/* No answer can be read (it was lost, or the protocol has none), and the dissector knows what the
+ * client's next bytes are: > 0, the first of the new protocol: V_SWITCHED with nothing consumed;
+ * 0, too few to say: V_NEED; < 0, they are in the clear: the attempt is over, as in
+ * starttls_wait(). */
+struct result starttls_settle(struct starttls *s, const struct slice *slice, int is);
+
 #endif

@@ -78,7 +78,7 @@ def save(path, packets):
 def cut(packets, size):
     out = []
     for p in packets:
-        if not p.plain() or len(p.payload) <= 1:
+        if not p.plain() or not p.payload:
             out.append(p)
             continue
         edges, at = [0], 0

@@ -30,7 +30,7 @@ items:    "text"       with \\r \\n \\t \\xNN \\" \\\\ ; "text"*N repeats; a tra
                        modifiers before the payload: nofin rsv=4 mask=00000000 nomask form=16 form=64
                        len=N (the length that the header claims) deflate (RFC 7692, fresh context)
                        bfinal (a final block) context (deflate with what this side sent before)
-          items of other protocols are in the modules beside this one: tls.py
+          items of other protocols are in the modules beside this one: tls.py binary.py
 options also: back=5ms  its time is that much before its place
 """
 import base64
@@ -40,11 +40,13 @@ import struct
 import sys
 import zlib
 
+import binary
 import tls
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 OPCODES = {"cont": 0, "text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
-MODULES = {**tls.ITEMS}  # name: function(builder, side, words), makes the item's bytes
+# name: function(builder, side, words), makes the item's bytes
+MODULES = {**tls.ITEMS, **binary.ITEMS}
 START_NS = 1767225600 * 10**9  # 2026-01-01T00:00:00Z
 
 
