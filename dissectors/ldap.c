@@ -368,17 +368,22 @@ static int read_response(struct ldap_state *ldap, struct reader *r, const struct
     return 0;
 }
 
-/* Only a search for the root entry has an entry without a name. */
-static int worth_reading(const struct head *head, const struct slice *slice)
+/* Bytes of the message to be there, 0: it is passed over. Of entries only the root's is read: it
+ * has no name. */
+static size_t worth_reading(const struct head *head, const struct slice *slice)
 {
+    size_t total = (size_t)head->total;
     if (head->total > LOOK_MAX)
         return 0;
-    if (head->op != SEARCH_ENTRY)
-        return head->op == BIND || head->op == EXTENDED || head->op == BIND_DONE ||
-               head->op == EXTENDED_DONE;
-    struct reader r = reader_of(slice->data, slice->len);
-    reader_skip(&r, head->at);
-    return head->len >= 2 && (reader_left(&r) < 2 || reader_peek(&r, 1) == 0);
+    if (head->op == SEARCH_ENTRY && head->len >= 2) {
+        struct reader r = reader_of(slice->data, slice->len);
+        reader_skip(&r, head->at);
+        return reader_left(&r) < 2 ? head->at + 2 : reader_peek(&r, 1) == 0 ? total : 0;
+    }
+    return head->op == BIND || head->op == EXTENDED || head->op == BIND_DONE ||
+                   head->op == EXTENDED_DONE
+               ? total
+               : 0;
 }
 
 /* --- the dissector --- */
@@ -411,12 +416,13 @@ static struct result ldap_message(struct ldap_state *ldap, enum side side,
     }
     if (is < 0)
         return (struct result){.verdict = V_LOST};
-    if (!worth_reading(&head, slice)) {
+    size_t wanted = worth_reading(&head, slice);
+    if (wanted == 0) {
         ldap->skip[side] = head.total;
         return skip_some(ldap, side, slice);
     }
-    if (slice->len < head.total)
-        return (struct result){.verdict = V_NEED, .need = (size_t)head.total};
+    if (slice->len < wanted)
+        return (struct result){.verdict = V_NEED, .need = wanted};
     struct reader r = reader_of(slice->data, head.at + head.len);
     reader_skip(&r, head.at);
     struct result result = {.verdict = V_OK, .consumed = (size_t)head.total};

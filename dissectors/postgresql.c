@@ -22,6 +22,7 @@ enum {
     OLD_ERROR_MAX = 512, /* bytes of a message of protocol 2 that are waited for */
     MESSAGE_MAX = 1 << 30,
     PARAMETER_MAX = 1024,
+    MECHANISM_MAX = 24, /* bytes of the name of a SASL mechanism that are shown */
 };
 
 enum phase { STARTUP, LOGIN, DONE };
@@ -211,14 +212,21 @@ static struct result first_messages(struct layer *layer, struct postgresql_state
     return pass_over(pg, CLIENT, slice);
 }
 
-static void authenticate(struct postgresql_state *pg, uint64_t offset)
+/* What the client proves itself with, by the exchange it is in and the first of its message. */
+static void authenticate(struct postgresql_state *pg, struct reader *r, uint64_t offset)
 {
-    if (pg->auth == AUTH_CLEARTEXT)
-        starttls_clear(&pg->judge, offset, TEXT_LITERAL("password in clear text"), 1);
-    else if (pg->auth == AUTH_MD5)
-        starttls_clear(&pg->judge, offset, TEXT_LITERAL("password as MD5"), 1);
-    else if (pg->auth == AUTH_SASL)
-        starttls_clear(&pg->judge, offset, TEXT_LITERAL("SASL"), 1);
+    char what[MECHANISM_MAX + 8] = "SASL ";
+    size_t len = 0;
+    if (pg->auth == AUTH_CLEARTEXT || pg->auth == AUTH_MD5) {
+        const char *how = pg->auth == AUTH_MD5 ? "as MD5" : "in clear text";
+        len = (size_t)snprintf(what, sizeof what, "password %s", how);
+    } else if (pg->auth == AUTH_SASL) {
+        len = strlen(what);
+        while (len < sizeof what && reader_peek(r, 0) > ' ')
+            what[len++] = (char)reader_u8(r);
+    }
+    if (len > 0)
+        starttls_clear(&pg->judge, offset, (struct text){what, len}, 1);
 }
 
 static struct result typed(struct postgresql_state *pg, enum side side, const struct slice *slice,
@@ -241,8 +249,17 @@ static struct result client_login(struct postgresql_state *pg, const struct slic
     struct result result = typed(pg, CLIENT, slice, &type);
     if (result.verdict != V_OK)
         return result;
-    if (type == 'p')
-        authenticate(pg, slice->offset);
+    if (type != 'p')
+        return pass_over(pg, CLIENT, slice);
+    uint64_t whole = pg->skip[CLIENT];
+    size_t need = whole < 5 + MECHANISM_MAX ? (size_t)whole : 5 + MECHANISM_MAX;
+    if (slice->len < need) {
+        pg->skip[CLIENT] = 0;
+        return wanted(need);
+    }
+    struct reader r = reader_of(slice->data, need);
+    reader_skip(&r, 5);
+    authenticate(pg, &r, slice->offset);
     return pass_over(pg, CLIENT, slice);
 }
 
