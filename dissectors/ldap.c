@@ -425,12 +425,12 @@ static struct result ldap_message(struct ldap_state *ldap, enum side side,
         return (struct result){.verdict = V_NEED, .need = wanted};
     struct reader r = reader_of(slice->data, head.at + head.len);
     reader_skip(&r, head.at);
-    struct result result = {.verdict = V_OK, .consumed = (size_t)head.total};
-    if (side == CLIENT)
+    if (side == CLIENT) {
         read_request(ldap, &r, &head, slice->offset);
-    else if (read_response(ldap, &r, &head, slice->offset))
-        result.verdict = V_SWITCHED;
-    return result;
+        return starttls_asked(&ldap->judge, wanted);
+    }
+    int on = read_response(ldap, &r, &head, slice->offset);
+    return (struct result){.verdict = on ? V_SWITCHED : V_OK, .consumed = wanted};
 }
 
 static struct result ldap_data(struct layer *layer, void *state, enum side side,

@@ -199,7 +199,7 @@ static struct result first_messages(struct layer *layer, struct postgresql_state
         return wanted(8);
     if ((code == CODE_SSL || code == CODE_GSSENC) && size == 8) {
         ask(pg, code, slice->offset + 7);
-        return taken(8);
+        return starttls_asked(&pg->judge, 8);
     }
     if (code == CODE_CANCEL || code >> 16 == 2) /* protocol 2 knows no message types */
         return finish(pg);

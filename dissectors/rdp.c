@@ -275,7 +275,7 @@ static struct result read_request(struct layer *layer, struct rdp_state *rdp,
                  slice->offset + packet.len - 1);
     if (rdp->blind)
         starttls_lose(&rdp->judge);
-    return result;
+    return starttls_asked(&rdp->judge, packet.len);
 }
 
 /* What the server's packet says to a pending attempt. Returns 1 where the switch is on. */

@@ -142,3 +142,9 @@ struct result starttls_settle(struct starttls *s, const struct slice *slice, int
          TEXT_LITERAL("the answer was not captured, and the client goes on in the clear"));
     return (struct result){.verdict = V_OK};
 }
+
+struct result starttls_asked(const struct starttls *s, size_t len)
+{
+    int waits = s->pending && !s->lost;
+    return (struct result){.verdict = waits ? V_WAIT_PEER : V_OK, .consumed = len};
+}

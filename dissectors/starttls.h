@@ -68,4 +68,8 @@ void starttls_ask_host(struct starttls *s, struct text method, const char *proto
  * starttls_wait(). */
 struct result starttls_settle(struct starttls *s, const struct slice *slice, int is);
 
+/* The verdict with which the client's request, `len` bytes, is consumed: an answer that can still
+ * come is waited for at once, so that what is behind the request, a gap too, stays untouched. */
+struct result starttls_asked(const struct starttls *s, size_t len);
+
 #endif

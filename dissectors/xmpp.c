@@ -468,6 +468,8 @@ static struct result take_tag(struct layer *layer, struct xmpp_state *x, enum si
         unbind(stream);
         if (stream->depth == 1 && child_ends(x, side, last))
             result.verdict = V_SWITCHED;
+        else if (side == CLIENT)
+            result = starttls_asked(&x->judge, text.len);
     }
     if (stream->depth == 0) { /* the stream is over */
         if (side == SERVER) {

@@ -116,7 +116,8 @@ static const struct {
     {"mysql", CLIENT, BYTES(MYSQL_SSL)},
     {"mysql", CLIENT, BYTES(MYSQL_LOGIN)},
     {"rdp", CLIENT, BYTES(RDP_ASK)},
-    {"rdp", CLIENT, BYTES("\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x01\0\0\0")},
+    {"rdp", CLIENT, BYTES("\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00"
+                          "\x01\x00\x08\x00\x01\0\0\0")},
     {"rdp", SERVER, BYTES(RDP_YES)},
     {"rdp", SERVER, BYTES(RDP_NO)},
     {"rdp", SERVER, BYTES(RDP_OLD)},
@@ -158,8 +159,8 @@ START_TEST(probes_know_their_own)
         int before = 0;
         for (size_t len = 0; len <= bytes->len; len++) {
             int now = ask(name, knows[_i].side, bytes->data, len);
-            ck_assert_msg(before == 0 || now == before, "%s changes its mind at %zu of row %d", name,
-                          len, _i);
+            ck_assert_msg(before == 0 || now == before, "%s changes its mind at %zu of row %d",
+                          name, len, _i);
             before = now;
         }
         int mine = knows[_i].protocol != NULL && strcmp(knows[_i].protocol, name) == 0;
@@ -229,8 +230,10 @@ static const struct talk talks[] = {
     {"ldap: the request lost",
      {C(LDAP_BIND), S(LDAP_BOUND), LOST(CLIENT, 31), S(LDAP_YES), C(HELLO), S(LDAP_NO)}, "ldap",
      ""},
-    {"ldap: lost behind the request", {C(LDAP_ASK), LOST(CLIENT, 20), S(LDAP_YES)}, "ldap opaque",
-     ""},
+    {"ldap: lost behind the request",
+     {C(LDAP_ASK), LOST(CLIENT, 20), S(LDAP_YES), C(LDAP_BIND), S(LDAP_BOUND)}, "ldap opaque", ""},
+    {"ldap: lost behind the request, and refused",
+     {C(LDAP_ASK), LOST(CLIENT, 20), S(LDAP_NO), C(LDAP_BIND)}, "ldap", "S:starttls-refused"},
     {"ldap: longer than the world", {C(LDAP_ASK), S(LDAP_NO),
      C("\x30\x84\x7f\xff\xff\xff\x02\x01\x05\x66\x84\x7f\xff\xff\xf0" "x"), C(LDAP_BIND)},
      "ldap", "S:starttls-refused"},
