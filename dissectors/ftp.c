@@ -94,7 +94,7 @@ static struct result client(struct ftp *f, const struct slice *slice)
     if (!line_take(slice, LINE_MOST, &line))
         return line_wanted(slice);
     command(f, &line);
-    return (struct result){.verdict = V_OK, .consumed = line.len};
+    return starttls_asked(&f->tls, line.len);
 }
 
 /* --- replies --- */

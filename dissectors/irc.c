@@ -104,7 +104,7 @@ static struct result client(struct irc *irc, const struct slice *slice)
     if (!line_take(slice, LINE_MOST, &line))
         return line_wanted(slice);
     command(irc, &line);
-    return (struct result){.verdict = V_OK, .consumed = line.len};
+    return starttls_asked(&irc->tls, line.len);
 }
 
 /* --- the server --- */

@@ -116,7 +116,7 @@ static struct result client(struct nntp *n, const struct slice *slice)
         n->article = 0;
         n->outstanding++; /* an article has a reply of its own */
     }
-    return (struct result){.verdict = V_OK, .consumed = line.len};
+    return starttls_asked(&n->tls, line.len);
 }
 
 /* --- replies --- */
