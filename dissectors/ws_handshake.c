@@ -24,7 +24,7 @@ static const char *const subprotocols[] = {
     "sqlnet.oracle.com", "oneM2M.R2.0.json", "oneM2M.R2.0.xml", "oneM2M.R2.0.cbor", "transit",
     "2016.serverpush.dash.mpeg.org", "2018.mmt.mpeg.org", "clue", "webrtc.softvelum.com",
     "cobra.v2.json", "drp", "hub.bsc.bacnet.org", "dc.bsc.bacnet.org", "jmap", "t140",
-    "TLCP-2.2.0.lightstreamer.com", "collection-update", "TLCP-2.3.0.lightstreamer.com",
+    "done", "TLCP-2.2.0.lightstreamer.com", "collection-update", "TLCP-2.3.0.lightstreamer.com",
     "text.ircv3.net", "binary.ircv3.net", "v3.penguin-stats.live+proto",
     "TLCP-2.4.0.lightstreamer.com", "TLCP-2.5.0.lightstreamer.com",
 };
