@@ -117,9 +117,9 @@ static void work_emit(void *arg, struct event *event)
         flow->flags |= FLOW_SESSION;
         table->counters[COUNTER_SESSION]++;
     }
-    if (event->kind == EVENT_LAYER_OPEN && (flow->flags & FLOW_TLS) == 0 &&
-        event->u.layer_open.protocol.len == 3 &&
-        memcmp(event->u.layer_open.protocol.data, "tls", 3) == 0) {
+    if (event->kind == EVENT_LAYER_CLOSE && (flow->flags & FLOW_TLS) == 0 &&
+        event->u.layer_close.protocol.len == 3 &&
+        memcmp(event->u.layer_close.protocol.data, "tls", 3) == 0) {
         flow->flags |= FLOW_TLS;
         table->counters[COUNTER_TLS]++;
     }

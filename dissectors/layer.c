@@ -56,8 +56,8 @@ uint32_t layer_session(const struct layer *layer)
     return layer->session;
 }
 
-/* Copies what a handover points to: the dissector's memory is gone when its successor opens. */
-static int copy_handover(struct layer *layer, const struct handover *from)
+/* The dissector's memory is gone when its successor opens. */
+int layer_copy_handover(struct layer *layer, struct switching *copy, const struct handover *from)
 {
     size_t len = from->token.len + from->expected.len + from->hint_count * sizeof(struct hint);
     for (size_t i = 0; i < from->hint_count; i++)
@@ -65,9 +65,9 @@ static int copy_handover(struct layer *layer, const struct handover *from)
     char *block = budget_alloc(layer->stack->budget, len);
     if (block == NULL)
         return -1;
-    struct handover *to = &layer->switching.handover;
+    struct handover *to = &copy->handover;
     *to = *from;
-    layer->switching.block = block;
+    copy->block = block;
     struct hint *hints = (struct hint *)(void *)block;
     char *text = block + from->hint_count * sizeof *hints;
     for (size_t i = 0; i < from->hint_count; i++) {
@@ -99,7 +99,7 @@ int layer_switch(struct layer *layer, const struct handover *handover)
         layer_limit(layer, "depth", layer->stack->options->depth_limit);
         return -1;
     }
-    if (copy_handover(layer, handover) != 0) {
+    if (layer_copy_handover(layer, &layer->switching, handover) != 0) {
         layer_limit(layer, "flow-memory", layer->stack->budget->limit);
         return -1;
     }

@@ -1,8 +1,7 @@
 /*
  * Protocols that are recognised by their first bytes (or only by what was agreed) and named: the
- * connection preface of HTTP/2 (RFC 9113 3.4), the hello records of TLS (RFC 8446 5.1, and the
- * SSLv2-compatible hello of RFC 5246 E.2), the identification line of SSH (RFC 4253 4.2). None of
- * them is dissected here.
+ * connection preface of HTTP/2 (RFC 9113 3.4), the identification line of SSH (RFC 4253 4.2). None
+ * of them is dissected here.
  */
 #include "named.h"
 
@@ -39,29 +38,6 @@ static int http2_probe(enum side side, const uint8_t *data, size_t len)
     return is > 0 ? 100 : is;
 }
 
-static int tls_probe(enum side side, const uint8_t *data, size_t len)
-{
-    struct reader r = reader_of(data, len);
-    uint8_t type = reader_u8(&r);
-    if (len >= 1 && type != 22 && !(side == SERVER && type == 21))
-        return -1;
-    uint8_t major = reader_u8(&r);
-    if (len >= 2 && major != 3)
-        return -1;
-    uint8_t minor = reader_u8(&r);
-    if (len >= 3 && minor > 4)
-        return -1;
-    uint16_t length = reader_u16(&r);
-    if (len >= 5 && (length == 0 || length > 16384 + 2048))
-        return -1;
-    uint8_t message = reader_u8(&r);
-    if (r.failed)
-        return 0;
-    if (type == 21) /* an alert: level 1 or 2, two bytes */
-        return length == 2 && (message == 1 || message == 2) ? 50 : -1;
-    return message == (side == CLIENT ? 1 : 2) || (side == SERVER && message == 0) ? 90 : -1;
-}
-
 static int ssh_probe(enum side side, const uint8_t *data, size_t len)
 {
     (void)side;
@@ -70,6 +46,5 @@ static int ssh_probe(enum side side, const uint8_t *data, size_t len)
 }
 
 const struct dissector http2_named = {.name = "http2", .probe = http2_probe};
-const struct dissector tls_named = {.name = "tls", .probe = tls_probe};
 const struct dissector ssh_named = {.name = "ssh", .probe = ssh_probe};
 const struct dissector gssapi_named = {.name = "gssapi"};

@@ -15,7 +15,7 @@ struct entry {
 };
 
 static const struct entry entries[] = {
-    {&http1_dissector, 1},      {&tls_named, 1},         {&ssh_named, 1},
+    {&http1_dissector, 1},      {&tls_dissector, 1},     {&ssh_named, 1},
     {&http2_named, 1},          {&ftp_dissector, 1},     {&nntp_dissector, 1},
     {&irc_dissector, 1},        {&ldap_dissector, 1},    {&xmpp_dissector, 1},
     {&postgresql_dissector, 1}, {&mysql_dissector, 1},   {&rdp_dissector, 1},

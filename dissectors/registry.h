@@ -21,6 +21,7 @@ extern const struct dissector proxy_dissector;
 extern const struct dissector socks_dissector;
 extern const struct dissector spdy_dissector;
 extern const struct dissector tailscale_dissector;
+extern const struct dissector tls_dissector;
 extern const struct dissector template_dissector;
 extern const struct dissector ldap_dissector;
 extern const struct dissector xmpp_dissector;

@@ -70,8 +70,16 @@ static void set_protocol(struct layer *layer, const char *name)
     layer->protocol = (struct text){name, strlen(name)};
 }
 
+/* What the layer was given is needed no more. */
+static void drop_given(struct layer *layer)
+{
+    budget_free(layer->stack->budget, layer->given.block);
+    layer->given = (struct switching){.block = NULL};
+}
+
 void layer_become_opaque(struct layer *layer)
 {
+    drop_given(layer);
     layer->phase = OPAQUE;
     layer->dissector = NULL;
     if (layer->quiet && !layer->announced) {
@@ -125,7 +133,7 @@ static void remember_expected(struct layer *layer, struct text expected)
     layer->expected = (struct text){layer->names, expected.len};
 }
 
-void layer_begin(struct layer *layer, const struct handover *handover)
+static void choose(struct layer *layer, const struct handover *handover)
 {
     struct text successor = registry_successor(handover->table, handover->token);
     struct text expected = handover->expected.data != NULL ? handover->expected : successor;
@@ -140,6 +148,22 @@ void layer_begin(struct layer *layer, const struct handover *handover)
         set_protocol(layer, dissector->name);
         layer->dissector = dissector;
     }
+}
+
+/* Whoever its bytes turn out to be for gets the hints. */
+static void keep_given(struct layer *layer, const struct handover *handover)
+{
+    if (layer->phase != PROBING || handover->hint_count == 0)
+        return;
+    if (layer_copy_handover(layer, &layer->given, handover) != 0)
+        layer_limit(layer, "flow-memory", layer->stack->budget->limit);
+    layer->given.handover.early_rule = layer->given.handover.mismatch_rule = NULL;
+}
+
+void layer_begin(struct layer *layer, const struct handover *handover)
+{
+    choose(layer, handover);
+    keep_given(layer, handover);
 }
 
 /* --- ends --- */
@@ -210,6 +234,7 @@ static void free_layer(struct layer *layer)
     for (int side = CLIENT; side <= SERVER; side++)
         input_release(&layer->in[side], budget);
     budget_free(budget, layer->switching.block);
+    budget_free(budget, layer->given.block);
     budget_free(budget, layer->names);
     budget_free(budget, layer->detail);
     budget_free(budget, layer);
@@ -284,14 +309,15 @@ static void tell_mismatch(struct layer *layer, enum side side, const char *found
 {
     char evidence[160];
     size_t size = sizeof evidence;
-    int len = snprintf(evidence, size, "expected %.*s, found ",
+    int len = snprintf(evidence, size, "expected %.*s, ",
                        (int)(layer->expected.len < 64 ? layer->expected.len : 64),
                        layer->expected.data != NULL ? layer->expected.data : "");
     struct slice view = input_view(&layer->in[side]);
     if (found != NULL)
-        len += snprintf(evidence + len, size - (size_t)len, "%s", found);
-    for (size_t i = 0; found == NULL && i < view.len && i < 8; i++)
-        len += snprintf(evidence + len, size - (size_t)len, "%02x", view.data[i]);
+        len += snprintf(evidence + len, size - (size_t)len, "found %s", found);
+    else /* how many more bytes are there is a matter of packets */
+        len += snprintf(evidence + len, size - (size_t)len, "the first byte is 0x%02x",
+                        view.len > 0 ? view.data[0] : 0);
     int named = layer->grant.mismatch && layer_flip(layer, side) == layer->grant.waits;
     enum rule rule = named ? layer->grant.mismatch_rule : RULE_SWITCH_UNEXPECTED_PROTOCOL;
     layer->grant.mismatch = 0;
@@ -348,10 +374,10 @@ static void perform_switch(struct layer *layer, enum side side, uint64_t grant_e
 
 static void decide(struct layer *layer, const struct dissector *found)
 {
-    struct handover none = {0};
     int surprise = layer->expected.data != NULL && !text_is(layer->expected, found->name) &&
-                   !layer->lost;
-    start(layer, found, &none);
+                   (!layer->lost || layer->grant.mismatch); /* else it was told already */
+    start(layer, found, &layer->given.handover);
+    drop_given(layer);
     if (surprise)
         tell_mismatch(layer, earlier_side(layer), found->name);
 }

@@ -19,10 +19,11 @@ enum phase {
     CLOSED
 };
 
-/* A copy of a handover, for the time between layer_switch() and the end of that call. */
+/* A copy of a handover: for the time between layer_switch() and the end of that call, and of what a
+ * layer was given until it is decided what it is. */
 struct switching {
     struct handover handover; /* all pointers into `block` or static */
-    void *block;
+    void *block;              /* NULL: there is none */
 };
 
 struct grant { /* of the switch that made a layer */
@@ -57,6 +58,7 @@ struct layer {
     size_t head_len[2];
     unsigned seeks;
     struct switching switching;
+    struct switching given; /* while probing, where it has hints */
     struct grant grant;
     uint32_t switch_session; /* a session that waits for the announcement of this layer */
     char *names;             /* owns a copied `expected` */
@@ -106,6 +108,8 @@ static inline struct layer *layer_receiver(struct layer *base, enum side *side)
     return top;
 }
 
+/* Copies what a handover points to. 0, -1: no memory. */
+int layer_copy_handover(struct layer *layer, struct switching *copy, const struct handover *from);
 struct layer *layer_new(struct stack *stack, struct layer *parent, enum relation relation);
 void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
                  const struct mark *mark, int exact);

@@ -1,11 +1,14 @@
 """TLS items of the text scripts.
 
     clienthello(sni=NAME alpn=h2,http/1.1 version=1.3)   one record; version: the highest offered
-    serverhello(version=1.3 alpn=h2 cipher=1301)         one record
+    serverhello(version=1.3 alpn=h2 cipher=1301)         one record; retry=0018: a HelloRetryRequest
+                                                         that wants this group
+                    records=N: the hello in records of N bytes
     record(TYPE "..")                                    a record of any type with these bytes
 """
 import struct
 
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 VERSIONS = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304}
 
 
@@ -25,9 +28,12 @@ def hello(kind, words, side_fields):
     o = dict(w.split("=", 1) for w in words)
     version = VERSIONS[o.get("version", "1.3")]
     legacy = min(version, 0x0303)
-    body = struct.pack("!H", legacy) + bytes(range(32)) + vector(1, b"")
+    random = RETRY if "retry" in o else bytes(range(32))
+    body = struct.pack("!H", legacy) + random + vector(1, b"")
     body += side_fields(o, version)
-    return record(22, bytes([kind]) + vector(3, body))
+    message = bytes([kind]) + vector(3, body)
+    size = int(o.get("records", len(message)))
+    return b"".join(record(22, message[at:at + size]) for at in range(0, len(message), size))
 
 
 def client(o, version):
@@ -52,7 +58,8 @@ def server(o, version):
     if "alpn" in o:
         more += extension(16, vector(2, vector(1, o["alpn"].encode())))
     if version >= 0x0304:
-        more += extension(43, b"\x03\x04") + extension(51, b"\x00\x1d" + vector(2, bytes(32)))
+        share = bytes.fromhex(o["retry"]) if "retry" in o else b"\x00\x1d" + vector(2, bytes(32))
+        more += extension(43, b"\x03\x04") + extension(51, share)
     return out + vector(2, more)
 
 

@@ -188,6 +188,9 @@ static void record(void *flow, struct event *event)
     case EVENT_LAYER_CLOSE:
         write_log(fake, "layer %u closed", event->layer);
         write_text(fake, event->u.layer_close.protocol);
+        if (event->u.layer_close.detail.data != NULL)
+            write_log(fake, " %.*s", (int)event->u.layer_close.detail.len,
+                      event->u.layer_close.detail.data);
         break;
     default:
         write_log(fake, "event %d", (int)event->kind);
@@ -256,6 +259,13 @@ const char *fake_play(struct fake *fake, size_t cut)
         stack->root->in[side].any = 1;
         stack->root->in[side].newest.mark.time_ns = INT64_C(1000000000);
     }
+    if (fake->granted)
+        stack->root->grant = (struct grant){.known = 1,
+                                            .waits = CLIENT,
+                                            .end = fake->grant_end,
+                                            .mismatch = fake->mismatch_rule != NULL};
+    if (fake->granted && fake->mismatch_rule != NULL)
+        stack->root->grant.mismatch_rule = *fake->mismatch_rule;
     layer_begin(stack->root, &handover);
     play_steps(fake, stack, cut);
     struct mark mark = {.packet = fake->packet + 1, .time_ns = fake->now_ns + 1000000};

@@ -27,6 +27,9 @@ struct fake {
     struct hint hints[FAKE_HINTS];
     size_t hint_count;
     uint32_t session; /* 0: none */
+    int granted;      /* by a switch, whose grant ended at grant_end of the server's stream */
+    uint64_t grant_end;
+    const enum rule *mismatch_rule; /* of that switch */
     size_t memory;    /* of the flow's budget */
     enum session_end end;
     enum side end_side;

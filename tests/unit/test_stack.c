@@ -234,7 +234,7 @@ START_TEST(a_protocol_with_nothing_to_learn_is_done)
     struct tape tape = {0};
     struct stack *stack = stack_new(&host, &tape, &options, &budget, 1);
     struct mark mark = {.packet = 1};
-    stack_data(stack, CLIENT, (const uint8_t *)"\x16\x03\x01\x02\x00\x01\x00", 7, &mark);
+    stack_data(stack, CLIENT, (const uint8_t *)"SSH-2.0-client\r\n", 16, &mark);
     ck_assert(stack_done(stack));
     stack_close(stack, SESSION_END_FIN, CLIENT, 0, &mark);
     stack_free(stack);
