@@ -289,10 +289,10 @@ static void take_client_hello(struct tls *t, const uint8_t *body, size_t len,
         t->session_id_len = (uint8_t)hello.session_id.len;
         memcpy(t->session_id, hello.session_id.data, hello.session_id.len);
     }
-    if (!whole) {
+    if (!whole || hello.flawed)
         t->side[CLIENT].malformed = "ClientHello";
+    if (!whole)
         return;
-    }
     tls_ja4(&hello, layer_budget(t->layer), t->ja4);
     check_name(t, where);
 }
@@ -302,7 +302,7 @@ static void take_server_hello(struct tls *t, const uint8_t *body, size_t len,
 {
     struct tls_side *s = &t->side[SERVER];
     struct tls_hello hello;
-    if (tls_server_hello(body, len, &hello) != 0) {
+    if (tls_server_hello(body, len, &hello) != 0 || hello.flawed) {
         s->malformed = "ServerHello";
         s->over = 1;
         return;
@@ -347,7 +347,8 @@ static void drop_message(struct tls *t, enum side side)
 
 static int is_hello(enum side side, uint8_t type)
 {
-    return type == (side == CLIENT ? TLS_CLIENT_HELLO : TLS_SERVER_HELLO);
+    static const uint8_t hello[2] = {TLS_CLIENT_HELLO, TLS_SERVER_HELLO};
+    return type == hello[side];
 }
 
 static void begin_message(struct tls *t, enum side side)
@@ -490,7 +491,7 @@ static void pass_encrypted(struct tls *t, enum side side)
     struct tls_side *s = &t->side[side];
     s->encrypted += s->record.length;
     if (side == SERVER)
-        s->over |= t->hellos[SERVER] > 0 || !t->retry || s->record.type == TLS_APPLICATION_DATA;
+        s->over |= !t->retry || s->record.type == TLS_APPLICATION_DATA;
     else
         s->over |= t->hellos[SERVER] > 0 || t->side[SERVER].over || t->hellos[CLIENT] == 0 ||
                    s->encrypted > ENCRYPTED_LIMIT;
@@ -666,28 +667,24 @@ static struct result tls_data(struct layer *layer, void *state, enum side side,
 
 /* --- gaps --- */
 
-/* Within the body of a record the place is not lost, nor within a message that is passed over. */
+/* Within the body of a record its end is still known, but not what its messages say. */
 static struct result tls_gap(struct layer *layer, void *state, enum side side, uint64_t offset,
                              uint64_t len)
 {
     struct tls *t = state;
     struct tls_side *s = &t->side[side];
-    struct tls_message *m = &s->message;
     (void)layer;
     (void)offset;
     if (!s->begun || len > s->record.left)
         return done(s);
     s->record.left -= (uint32_t)len;
-    if (s->record.type == TLS_ALERT)
-        s->record.length = 0; /* not to be read */
-    if (s->record.type != TLS_HANDSHAKE || !is_readable(t, side))
-        return (struct result){.verdict = V_OK};
-    int inside = m->head_len == MESSAGE_HEAD && !m->gathering && len <= m->length - m->got;
-    m->got += (uint32_t)len;
-    if (inside && m->got < m->length)
-        return (struct result){.verdict = V_OK};
-    drop_message(t, side);
-    s->unread = !inside;
+    s->record.length = 0; /* not an alert that can be read */
+    if (s->record.type == TLS_HANDSHAKE && is_readable(t, side)) {
+        drop_message(t, side);
+        s->unread = 1;
+        if (side == SERVER)
+            t->awaits_next = 0;
+    }
     return (struct result){.verdict = V_OK};
 }
 

@@ -176,17 +176,17 @@ static int read_extensions(struct reader *r, struct tls_hello *hello,
     if (r->failed || reader_left(r) > 0)
         return -1;
     struct reader all = reader_of(block.data, block.len);
-    int flaw = 0;
     while (reader_left(&all) > 0) {
         uint16_t type = reader_u16(&all);
         struct text body = take_vector16(&all);
         if (all.failed)
             return -1;
         struct reader inner = reader_of(body.data, body.len);
-        flaw |= read(type, &inner, hello);
+        if (read(type, &inner, hello) != 0)
+            hello->flawed = 1;
     }
     hello->extensions = block;
-    return flaw;
+    return 0;
 }
 
 /* --- messages --- */

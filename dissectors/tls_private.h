@@ -64,6 +64,7 @@ struct tls_hello { /* texts are borrowed from the message, TEXT_NONE: not there 
     int retry;        /* a HelloRetryRequest */
     int ticket;       /* a session ticket is presented */
     int psk;          /* a pre-shared key is offered; chosen */
+    int flawed;       /* an extension does not have the form that it should */
     struct text session_id;
     struct text ciphers;    /* offered: two bytes each */
     struct text extensions; /* the block: type, length, data each; its lengths are right */
@@ -72,7 +73,7 @@ struct tls_hello { /* texts are borrowed from the message, TEXT_NONE: not there 
     struct text signatures; /* signature_algorithms: two bytes each */
 };
 
-/* 0; -1: its lengths contradict each other. What was read up to there is in *hello. */
+/* 0; -1: it is not such a message, by its lengths. What was read up to there is in *hello. */
 int tls_client_hello(const uint8_t *body, size_t len, struct tls_hello *hello);
 int tls_server_hello(const uint8_t *body, size_t len, struct tls_hello *hello);
 
