@@ -39,8 +39,6 @@ static int hello_message(enum side side, struct reader *r, uint16_t length)
         return 0;
     if (len < (side == CLIENT ? CLIENT_HELLO_MIN : SERVER_HELLO_MIN) || len > HELLO_MAX)
         return -1;
-    if (side == CLIENT && len + 4 < length) /* nothing follows a ClientHello in its record */
-        return -1;
     uint8_t major = reader_u8(r);
     if (r->failed)
         return 0;
