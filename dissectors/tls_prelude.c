@@ -212,9 +212,31 @@ static int put_byte(struct writer *w, uint8_t byte)
     return put(w, piece);
 }
 
+/* Is it text, as far as it will be shown? */
+static int is_text(const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < len && i < 64; i++)
+        if (data[i] < 32 && data[i] != '\r' && data[i] != '\n' && data[i] != '\t')
+            return 0;
+    return 1;
+}
+
+/* Binary messages may hold passwords anywhere: only how they begin is shown. */
+static size_t hex_start(char *out, size_t size, const uint8_t *data, size_t len)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < len && i < 6; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%02x", i > 0 ? " " : "", data[i]);
+    if (len > 6)
+        at += (size_t)snprintf(out + at, size - at, " ...");
+    return at;
+}
+
 size_t tls_printable(char *out, size_t size, const uint8_t *data, size_t len)
 {
     struct writer w = {.out = out, .size = size};
+    if (!is_text(data, len))
+        return hex_start(out, size, data, len);
     size_t at = 0;
     int whole = 1;
     while (at < len && whole) {

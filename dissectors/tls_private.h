@@ -48,7 +48,8 @@ int tls_hello_probe(enum side side, const uint8_t *data, size_t len);
  * may tell, -1: nowhere in the first TLS_PRELUDE_MAX bytes. */
 int tls_hello_find(enum side side, const uint8_t *data, size_t len, size_t *at);
 
-/* Bytes as printable text, shortened; what follows AUTH, LOGIN or PASS in a line is left out. */
+/* Bytes as printable text, shortened; what follows AUTH, LOGIN or PASS in a line is left out. Of
+ * what is not text only the beginning, in hex. size: 32 at least. */
 size_t tls_printable(char *out, size_t size, const uint8_t *data, size_t len);
 
 /* The host of "host:port", "[v6]:port", "https://host/": borrowed, without a last dot. TEXT_NONE

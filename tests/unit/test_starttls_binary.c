@@ -231,7 +231,7 @@ static const struct talk talks[] = {
      {C(LDAP_BIND), S(LDAP_BOUND), LOST(CLIENT, 31), S(LDAP_YES), C(HELLO), S(LDAP_NO)}, "ldap",
      ""},
     {"ldap: lost behind the request",
-     {C(LDAP_ASK), LOST(CLIENT, 20), S(LDAP_YES), C(LDAP_BIND), S(LDAP_BOUND)}, "ldap opaque", ""},
+     {C(LDAP_ASK), LOST(CLIENT, 20), S(LDAP_YES), C(LDAP_BIND), S(LDAP_BOUND)}, "ldap tls", ""},
     {"ldap: lost behind the request, and refused",
      {C(LDAP_ASK), LOST(CLIENT, 20), S(LDAP_NO), C(LDAP_BIND)}, "ldap", "S:starttls-refused"},
     {"ldap: longer than the world", {C(LDAP_ASK), S(LDAP_NO),

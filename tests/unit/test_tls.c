@@ -482,7 +482,9 @@ START_TEST(clear_bytes_are_shown_without_secrets)
         {"AUTH PLAIN AGEAYg==\r\nQUIT\r\n", "AUTH [...]\\r\\nQUIT\\r\\n"},
         {"a1 LOGIN u p\r\n", "a1 LOGIN [...]\\r\\n"},
         {"pass secret", "pass [...]"},
-        {"\1\xff\\", "\\x01\\xff\\x5c"},
+        {"\1\xff\\", "01 ff 5c"},
+        {"a\xff\\", "a\\xff\\x5c"},
+        {"\x30\x1a\2\1\2\x60pw", "30 1a 02 01 02 60 ..."},
         {"0123456789012345678901234567890123456789", "0123456789012345678901234567890123..."},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
