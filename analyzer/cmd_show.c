@@ -367,7 +367,8 @@ static void show_websocket(struct show *show)
         show, "SELECT subprotocol, extensions, accept_valid, client_frames, client_messages, "
               "client_bytes, client_message_bytes, client_close_code, client_close_reason, "
               "server_frames, server_messages, server_bytes, server_message_bytes, "
-              "server_close_code, server_close_reason FROM websocket WHERE session_id = :session");
+              "server_close_code, server_close_reason, (SELECT mechanism FROM session WHERE "
+              "id = :session) FROM websocket WHERE session_id = :session");
     struct buffer text = {0};
     if (query == NULL)
         return;
@@ -377,7 +378,9 @@ static void show_websocket(struct show *show)
         show_field(show, "subprotocol", &text);
         listing_text(&text, query, 1);
         show_field(show, "extensions", &text);
-        if (listing_is_null(query, 2))
+        if (listing_is(query, 15, "extended-connect"))
+            buffer_word(&text, "HTTP/2 has no key");
+        else if (listing_is_null(query, 2))
             buffer_word(&text, "not checked: key or answer was not seen");
         else
             buffer_word(&text, listing_int(query, 2, 0) ? "valid" : "WRONG");

@@ -387,7 +387,7 @@ int redact_header(const struct redact *redact, struct text name, struct text val
     static const char *const urls[] = {
         "referer", "location", "content-location", "x-original-url", "x-rewrite-url",
         "x-forwarded-uri", "x-original-uri", "host", "x-forwarded-host", "refresh", "link",
-        "destination", "origin", "sec-websocket-origin", NULL};
+        "destination", "origin", "sec-websocket-origin", ":path", ":authority", NULL};
     if (redact->off || value.len == 0 || name.len == 0)
         return 0;
     name = trimmed(name);

@@ -158,6 +158,12 @@ static void end_close(struct buffer *out, const struct verdict *verdict)
         buffer_word(out, ", which was not answered");
 }
 
+/* What a session of its own stream of HTTP/2 ended with, or any other. */
+static const char *carrier(const struct verdict *verdict)
+{
+    return verdict->mechanism == MECHANISM_EXTENDED_CONNECT ? "stream" : "connection";
+}
+
 /* FIN or RST where no Close was seen. */
 static void end_connection(struct buffer *out, const struct verdict *verdict)
 {
@@ -171,9 +177,9 @@ static void end_connection(struct buffer *out, const struct verdict *verdict)
         buffer_word(out, ";");
     }
     if (verdict->end_side == NEITHER)
-        buffer_format(out, " the connection was %s", verb);
+        buffer_format(out, " the %s was %s", carrier(verdict), verb);
     else
-        buffer_format(out, " %s %s the connection", side_word(verdict->end_side), verb);
+        buffer_format(out, " %s %s the %s", side_word(verdict->end_side), verb, carrier(verdict));
     if (verdict->websocket && verdict->close_code[CLIENT] < 0 && verdict->close_code[SERVER] < 0)
         buffer_word(out, " without a close frame");
 }
@@ -245,8 +251,8 @@ static void unanswered(struct buffer *out, const struct verdict *verdict)
     static const char *const words[] = {
         [SESSION_END_CLOSE] = "; the connection was closed",
         [SESSION_END_CLOSE_UNANSWERED] = "; the connection was closed",
-        [SESSION_END_FIN] = " ended the connection",
-        [SESSION_END_RST] = " reset the connection",
+        [SESSION_END_FIN] = " ended the ",
+        [SESSION_END_RST] = " reset the ",
         [SESSION_END_IDLE] = "; nothing more came",
         [SESSION_END_EVICTED] = "; no longer followed, a limit was reached",
         [SESSION_END_CAPTURE] = "; the capture ended before an answer",
@@ -259,6 +265,8 @@ static void unanswered(struct buffer *out, const struct verdict *verdict)
     if (verdict->end == SESSION_END_FIN || verdict->end == SESSION_END_RST)
         buffer_format(out, "; %s", side_word(verdict->end_side));
     buffer_word(out, words[verdict->end]);
+    if (verdict->end == SESSION_END_FIN || verdict->end == SESSION_END_RST)
+        buffer_word(out, carrier(verdict));
     if (verdict->duration_ns >= 0) {
         buffer_word(out, verdict->end == SESSION_END_IDLE ? " for " : " ");
         duration(out, verdict->duration_ns);

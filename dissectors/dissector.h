@@ -65,8 +65,10 @@ struct handover {
     int recognised_only;  /* carry: where no probe knows the bytes, there is no layer at all */
     int reversed;         /* the roles swap: the successor's client is this layer's server */
     /* Switch: reported by the engine when the client's first byte for the successor was provably
-     * sent before its sender can have seen the grant (the bytes this call consumes); NULL: none. */
+     * sent before its sender can have seen the grant (the bytes this call consumes); NULL: none.
+     * Carry: the same, where the server's byte at `granted` of the carrier completes the grant. */
     const enum rule *early_rule;
+    uint64_t granted;
     /* Switch: reported by the engine, at its first byte, where the side that asked does not begin
      * with what was expected; NULL (and for the other side): switch-unexpected-protocol, where
      * something else is recognised. */
@@ -130,6 +132,12 @@ int layer_switch(struct layer *, const struct handover *);
  * for HTTP/2). 0; -1: limit. */
 int layer_carry_open(struct layer *, uint64_t key, const struct handover *);
 
+/* Before that: there are bytes for a layer that may come to be, and whether it does is not decided
+ * yet. They are held with their marks (bounded, as any layer's) until layer_carry_open(), which
+ * must not swap the roles, or are dropped by layer_carry_close(). session: what a limit is
+ * reported of. 0; -1: limit. */
+int layer_carry_hold(struct layer *, uint64_t key, uint32_t session);
+
 /* Bytes for a carried layer. from/from_len: the bytes of this layer's own stream that they were
  * made from; from_len == slice->len means one to one. slice->offset is ignored. Returns 1: go on;
  * 0: nobody wants more for this key (both sides). */
@@ -139,8 +147,9 @@ void layer_carry_gap(struct layer *, uint64_t key, enum side, uint64_t len);
 void layer_carry_eof(struct layer *, uint64_t key, enum side);
 void layer_carry_close(struct layer *, uint64_t key);
 /* The same for a carried stream that ended by itself, as a connection of its own would have: what
- * layer_end() says to the layers in it. */
-void layer_carry_end(struct layer *, uint64_t key, enum session_end end, enum side side);
+ * layer_end() says to the layers in it. Returns 1 where one of them, as it closed, told how the
+ * session of the handover ended; 0: the caller has to. */
+int layer_carry_end(struct layer *, uint64_t key, enum session_end end, enum side side);
 
 /* Where a byte came from. Exact for bytes shown in the current call and not yet consumed before it
  * (of both sides, held ones included); for an older byte the oldest mark still kept, for one that

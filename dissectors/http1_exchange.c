@@ -413,8 +413,8 @@ static void judge_plain(struct http1 *http, const char *base)
         return;
     if (http1_head_copy(head, base, layer_budget(http->layer), &answer, &block) != 0)
         return;
-    struct http1_reporter reporter = {.layer = http->layer};
-    struct http_report report = http1_report(&reporter);
+    struct http_reporter reporter = {.layer = http->layer};
+    struct http_report report = http_report_of(&reporter);
     upgrade_plain_answer(&answer, &report);
     budget_free(layer_budget(http->layer), block);
 }

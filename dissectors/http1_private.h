@@ -7,8 +7,7 @@
 #define SWITCHTAP_HTTP1_PRIVATE_H
 
 #include "dissector.h"
-#include "http_fields.h"
-#include "upgrade.h"
+#include "http_events.h"
 
 
 /* --- heads (http1_head.c) --- */
@@ -132,16 +131,6 @@ void http1_attempt_switch(struct http1 *http, struct http1_attempt *attempt,
 /* A finding of the attempt's session. */
 void http1_attempt_finding(struct http1 *http, const struct http1_attempt *attempt, enum side side,
                            enum rule rule, uint64_t offset, const char *text);
-
-/* A report about a session (0: none), at the bytes' own marks. */
-struct http1_reporter {
-    struct layer *layer;
-    uint32_t session;
-    uint64_t packet; /* 0: by offset */
-    int64_t time_ns;
-};
-
-struct http_report http1_report(struct http1_reporter *reporter);
 
 /* --- evidence about bytes whose owner is not known (http1_evidence.c) --- */
 

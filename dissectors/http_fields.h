@@ -31,6 +31,7 @@ enum {
 
 struct http_head {
     int response;
+    int http2;      /* the fields begin with pseudo-header fields (RFC 9113 8.3), names as sent */
     unsigned minor; /* of HTTP/1.x */
     struct text method, target;
     unsigned status;

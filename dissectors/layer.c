@@ -35,6 +35,8 @@ void layer_emit(struct layer *layer, enum side side, const struct event *event)
     out.layer = layer->serial;
     if (out.session == 0)
         out.session = layer->session;
+    if (out.kind == EVENT_SESSION_END)
+        layer->stack->ended = out.session;
     layer->stack->host->emit(layer->stack->flow, &out);
 }
 
@@ -121,32 +123,73 @@ static struct layer *find_carry(struct layer *layer, uint64_t key)
     return NULL;
 }
 
-int layer_carry_open(struct layer *layer, uint64_t key, const struct handover *handover)
+static struct layer *carry_new(struct layer *layer, uint64_t key)
 {
     struct stack *stack = layer->stack;
-    assert(find_carry(layer, key) == NULL);
     if (layer->depth + 1 >= stack->options->depth_limit) {
         layer_limit(layer, "depth", stack->options->depth_limit);
-        return -1;
+        return NULL;
     }
     if (stack->carries >= CARRIES_MAX) {
         layer_limit(layer, "carried-layers", CARRIES_MAX);
-        return -1;
+        return NULL;
     }
     struct layer *child = layer_new(stack, layer, RELATION_CARRY);
     if (child == NULL) {
         layer_limit(layer, "flow-memory", stack->budget->limit);
-        return -1;
+        return NULL;
     }
     stack->carries++;
     child->key = key;
+    child->flipped = layer->flipped;
+    child->next = layer->children;
+    layer->children = child;
+    return child;
+}
+
+int layer_carry_hold(struct layer *layer, uint64_t key, uint32_t session)
+{
+    assert(find_carry(layer, key) == NULL);
+    struct layer *child = carry_new(layer, key);
+    if (child == NULL)
+        return -1;
+    child->phase = WAITING;
+    child->session = session;
+    return 0;
+}
+
+/* Who has to see the grant of a carried layer before it may send for it: the client. */
+static struct grant carry_grant(const struct layer *layer, const struct handover *handover)
+{
+    if (handover->early_rule == NULL)
+        return (struct grant){0};
+    return (struct grant){
+        .known = 1,
+        .waits = layer_flip(layer, CLIENT),
+        .end = layer_mark(layer, SERVER, handover->granted).root_offset + 1,
+        .early = 1,
+        .early_rule = *handover->early_rule,
+    };
+}
+
+int layer_carry_open(struct layer *layer, uint64_t key, const struct handover *handover)
+{
+    struct layer *child = find_carry(layer, key);
+    int held = child != NULL;
+    assert(!held || (child->phase == WAITING && !handover->reversed));
+    if (!held)
+        child = carry_new(layer, key);
+    if (child == NULL)
+        return -1;
+    child->phase = PROBING;
     child->flipped = layer->flipped ^ (handover->reversed != 0);
     child->session = handover->session != 0 ? handover->session : layer->session;
     child->switch_session = handover->session;
     child->quiet = handover->recognised_only;
-    child->next = layer->children;
-    layer->children = child;
+    child->grant = carry_grant(layer, handover);
     layer_begin(child, handover);
+    if (held)
+        layer_run(child);
     return 0;
 }
 
@@ -181,13 +224,32 @@ int layer_carry(struct layer *layer, uint64_t key, enum side side, const struct 
     return wanted(child);
 }
 
+/* Where the newest bytes of a side came from: what they acknowledge is said by their sender. */
+static struct mark side_mark(const struct layer *layer, enum side side)
+{
+    return layer->in[side].any ? layer->in[side].newest.mark : newest_mark(layer);
+}
+
 void layer_carry_gap(struct layer *layer, uint64_t key, enum side side, uint64_t len)
 {
     struct layer *child = find_carry(layer, key);
     if (child == NULL)
         return;
-    struct mark mark = newest_mark(layer);
+    struct mark mark = side_mark(layer, side);
     layer_input_gap(child, layer_flip(child, layer_flip(layer, side)), len, &mark);
+}
+
+/* The silence between the newest byte of a carried stream and the end of its first side. */
+static void note_idle(struct layer *layer, struct layer *child, enum side side)
+{
+    const struct layer *top = layer_top(child);
+    if (child->idle_known)
+        return;
+    child->idle_known = 1;
+    if (top->in[CLIENT].any || top->in[SERVER].any)
+        child->idle_ns = side_mark(layer, side).time_ns - newest_mark(top).time_ns;
+    if (child->idle_ns < 0)
+        child->idle_ns = 0;
 }
 
 void layer_carry_eof(struct layer *layer, uint64_t key, enum side side)
@@ -195,7 +257,8 @@ void layer_carry_eof(struct layer *layer, uint64_t key, enum side side)
     struct layer *child = find_carry(layer, key);
     if (child == NULL)
         return;
-    struct mark mark = newest_mark(layer);
+    struct mark mark = side_mark(layer, side);
+    note_idle(layer, child, side);
     layer_input_eof(child, layer_flip(child, layer_flip(layer, side)), &mark);
 }
 
@@ -209,15 +272,19 @@ void layer_carry_close(struct layer *layer, uint64_t key)
     layer_end_chain(child);
 }
 
-void layer_carry_end(struct layer *layer, uint64_t key, enum session_end end, enum side side)
+int layer_carry_end(struct layer *layer, uint64_t key, enum session_end end, enum side side)
 {
     struct layer *child = find_carry(layer, key);
     if (child == NULL)
-        return;
+        return 0;
+    uint32_t session = child->switch_session;
+    note_idle(layer, child, side);
     child->end_known = 1;
     child->end = end;
     child->end_side = layer_flip(layer, side);
+    layer->stack->ended = 0;
     layer_carry_close(layer, key);
+    return session != 0 && layer->stack->ended == session;
 }
 
 struct mark layer_mark(const struct layer *layer, enum side side, uint64_t offset)
@@ -295,7 +362,7 @@ int layer_end(const struct layer *layer, enum session_end *end, enum side *side,
             continue;
         *end = above->end;
         *side = layer_flip(layer, above->end_side);
-        *idle_ns = 0;
+        *idle_ns = above->idle_ns;
         return 1;
     }
     if (!stack->closing)

@@ -6,7 +6,6 @@
 
 #include "dissector.h"
 
-extern const struct dissector http2_named;
 extern const struct dissector ssh_named;
 extern const struct dissector gssapi_named;
 

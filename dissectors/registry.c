@@ -16,7 +16,7 @@ struct entry {
 
 static const struct entry entries[] = {
     {&http1_dissector, 1},      {&tls_dissector, 1},     {&ssh_named, 1},
-    {&http2_named, 1},          {&ftp_dissector, 1},     {&nntp_dissector, 1},
+    {&http2_dissector, 1},      {&ftp_dissector, 1},     {&nntp_dissector, 1},
     {&irc_dissector, 1},        {&ldap_dissector, 1},    {&xmpp_dissector, 1},
     {&postgresql_dissector, 1}, {&mysql_dissector, 1},   {&rdp_dissector, 1},
     {&socks_dissector, 1},      {&proxy_dissector, 1},   {&gnutella_dissector, 1},
@@ -47,6 +47,9 @@ static const struct successor successors[] = {
     {"http.upgrade", "PTTH/1.0", "http1"},
     {"http.upgrade", "tailscale-control-protocol", "tailscale"},
     {"http.upgrade", "switchtap-template", "template"},
+    {"http2.protocol", "websocket", "websocket"},
+    {"http2.protocol", "connect-udp", "capsule"},
+    {"http2.protocol", "connect-ip", "capsule"},
     {"http.docker", "application/vnd.docker.raw-stream", "docker"},
     {"http.docker", "application/vnd.docker.multiplexed-stream", "docker"},
     {"websocket.message", "SPDY/3.1+portforward.k8s.io", "spdy"},

@@ -9,6 +9,7 @@
 #include "text.h"
 
 extern const struct dissector http1_dissector;
+extern const struct dissector http2_dissector;
 extern const struct dissector websocket_dissector;
 extern const struct dissector capsule_dissector;
 extern const struct dissector derp_dissector;

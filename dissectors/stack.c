@@ -283,6 +283,13 @@ static enum side earlier_side(const struct layer *layer)
                : SERVER;
 }
 
+void layer_run(struct layer *layer)
+{
+    enum side first = earlier_side(layer);
+    run(layer, first);
+    run(layer_top(layer), side_peer(first)); /* whoever has that side's bytes now */
+}
+
 static void check_early(struct layer *layer, enum side side)
 {
     struct grant *grant = &layer->grant;
@@ -365,9 +372,7 @@ static void perform_switch(struct layer *layer, enum side side, uint64_t grant_e
     layer_begin(next, &handover);
     budget_free(stack->budget, layer->switching.block);
     layer->switching.block = NULL;
-    enum side first = earlier_side(next);
-    run(next, first);
-    run(layer_top(next), side_peer(first)); /* whoever has that side's bytes now */
+    layer_run(next);
 }
 
 /* --- probing --- */
@@ -670,6 +675,7 @@ static void run(struct layer *layer, enum side side)
             take_opaque(layer, side);
             take_opaque(layer, side_peer(side));
             return;
+        case WAITING:
         case SWITCHED:
         case CLOSED:
             return;

@@ -10,6 +10,7 @@
 enum { HEAD_SIZE = 64, LIMITS_MAX = 8, CARRIES_MAX = 1024 };
 
 enum phase {
+    WAITING,  /* carried, and not granted yet: bytes are held */
     PROBING,  /* bytes are held until a probe knows them */
     RUNNING,  /* a dissector is fed */
     SEEKING,  /* midstream: each new slice is probed, the rest is passed over */
@@ -67,6 +68,8 @@ struct layer {
     const char *limits[LIMITS_MAX];
     size_t limit_count;
     int end_known; /* a carried stream that ended by itself */
+    int idle_known; /* ... and how long it was silent before its first side did */
+    int64_t idle_ns;
     enum session_end end;
     enum side end_side; /* of the flow */
 };
@@ -79,6 +82,7 @@ struct stack {
     struct layer *root;
     uint32_t layers, sessions;
     unsigned carries;
+    uint32_t ended; /* the session that told its end last */
     int from_start;
     struct mark newest;
     int closing;
@@ -117,6 +121,8 @@ void layer_input_gap(struct layer *layer, enum side side, uint64_t len, const st
 void layer_input_eof(struct layer *layer, enum side side, const struct mark *mark);
 /* Chooses what a new layer begins with: a dissector by table, or probing. */
 void layer_begin(struct layer *layer, const struct handover *handover);
+/* Looks at the bytes that are there already, the earlier side first. */
+void layer_run(struct layer *layer);
 /* Closes and frees a layer, what it carries and its successors. */
 void layer_end_chain(struct layer *layer);
 void layer_become_opaque(struct layer *layer);

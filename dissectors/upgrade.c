@@ -1,6 +1,6 @@
 /*
- * Requests that ask for another protocol: Upgrade (RFC 9110 7.8), its WebSocket, h2c (RFC 7540 3.2)
- * and TLS (RFC 2817) kinds, and CONNECT (RFC 9110 9.3.6). The rules of the catalogue's sections A,
+ * Requests that ask for another protocol: Upgrade (RFC 9110 7.8), its WebSocket, h2c (RFC 7540
+ * 3.2) and TLS (RFC 2817) kinds, CONNECT (RFC 9110 9.3.6) and extended CONNECT (RFC 8441 4). The rules of the catalogue's sections A,
  * H, I and J that the request alone can prove.
  */
 #include "upgrade.h"
@@ -50,18 +50,31 @@ struct text upgrade_first_token(const struct http_head *head)
     return TEXT_NONE;
 }
 
+static int is_connect(const struct http_head *request)
+{
+    return http_text_equal(request->method, TEXT_LITERAL("CONNECT"));
+}
+
+static int is_extended(const struct http_head *request)
+{
+    return request->http2 && is_connect(request) && http_field_find(request, ":protocol") != NULL;
+}
+
 struct text upgrade_path(const struct http_head *request)
 {
-    if (request->target.data == NULL || http_text_equal(request->method, TEXT_LITERAL("CONNECT")))
+    if (request->target.data == NULL || (is_connect(request) && !is_extended(request)))
         return TEXT_NONE;
     return http_text_before(http_text_before(request->target, '?'), '#');
 }
 
 struct text upgrade_host(const struct http_head *request)
 {
-    if (http_text_equal(request->method, TEXT_LITERAL("CONNECT")))
+    struct text host = request->http2 ? http_field_value(request, ":authority") : TEXT_NONE;
+    if (host.data != NULL)
+        return host;
+    if (is_connect(request) && !request->http2)
         return request->target;
-    struct text host = http_field_value(request, "Host");
+    host = http_field_value(request, "Host");
     return host.data != NULL ? host : http_uri_authority(request->target);
 }
 
@@ -81,7 +94,12 @@ void upgrade_begin(struct upgrade *upgrade, const struct http_head *request)
     *upgrade = (struct upgrade){.request = request, .mechanism = MECHANISM_UPGRADE};
     if (request == NULL)
         return;
-    if (http_text_equal(request->method, TEXT_LITERAL("CONNECT")))
+    if (is_extended(request)) {
+        upgrade->mechanism = MECHANISM_EXTENDED_CONNECT;
+        upgrade->websocket = text_is(http_field_value(request, ":protocol"), "websocket");
+        return;
+    }
+    if (is_connect(request))
         upgrade->mechanism = MECHANISM_CONNECT;
     upgrade->websocket = names_websocket(request);
     upgrade->hixie = upgrade->websocket && http_field_find(request, "Sec-WebSocket-Key1") != NULL;
@@ -93,6 +111,9 @@ void upgrade_begin(struct upgrade *upgrade, const struct http_head *request)
 
 enum rule upgrade_early_rule(const struct upgrade *upgrade, struct text token)
 {
+    /* A stream has its own bytes, so that RFC 9931 does not forbid it; RFC 6455 4.1 does. */
+    if (upgrade->request != NULL && upgrade->request->http2)
+        return upgrade->websocket ? RULE_OPTIMISTIC_DATA_BEFORE_101 : RULE_COUNT;
     if (upgrade->mechanism == MECHANISM_CONNECT)
         return RULE_OPTIMISTIC_CONNECT;
     if (text_is(token, "connect-udp"))
@@ -260,8 +281,7 @@ static void judge_connection(const struct upgrade *upgrade, const struct http_re
     }
 }
 
-/* The first field that only a proxy adds, or NULL. */
-static const struct http_field *forwarded(const struct http_head *request)
+const struct http_field *upgrade_forwarded(const struct http_head *request)
 {
     for (size_t i = 0; i < request->count; i++) {
         struct text name = request->fields[i].name;
@@ -274,7 +294,7 @@ static const struct http_field *forwarded(const struct http_head *request)
 
 static void judge_forwarding(const struct upgrade *upgrade, const struct http_report *report)
 {
-    const struct http_field *field = forwarded(upgrade->request);
+    const struct http_field *field = upgrade_forwarded(upgrade->request);
     if (field == NULL)
         return;
     struct text token = upgrade_first_token(upgrade->request);
@@ -469,6 +489,20 @@ static void judge_connect(const struct upgrade *upgrade, const struct http_repor
                             "port %.*s", HTTP_CLIP(port));
 }
 
+/* RFC 8441 4: unlike a CONNECT it names what it wants in full. */
+static void judge_extended(const struct upgrade *upgrade, const struct http_report *report)
+{
+    const struct http_head *request = upgrade->request;
+    int scheme = http_field_find(request, ":scheme") != NULL;
+    int path = http_field_find(request, ":path") != NULL;
+    if ((scheme && path) || !upgrade_complete(request))
+        return;
+    http_report_finding(report, CLIENT, RULE_EXT_CONNECT_MISSING_SCHEME_OR_PATH, request->offset,
+                        ":protocol %.*s without %s%s%s",
+                        HTTP_CLIP(http_field_value(request, ":protocol")), scheme ? "" : ":scheme",
+                        scheme || path ? "" : " and ", path ? "" : ":path");
+}
+
 /* --- credentials in the clear --- */
 
 static int ends_with(struct text text, const char *end)
@@ -606,7 +640,10 @@ void upgrade_request(struct upgrade *upgrade, const struct http_report *report)
         judge_connect(upgrade, report);
         return;
     }
-    judge_upgrade(upgrade, report);
+    if (upgrade->mechanism == MECHANISM_EXTENDED_CONNECT)
+        judge_extended(upgrade, report);
+    else
+        judge_upgrade(upgrade, report);
     if (upgrade->stripped) {
         const struct http_field *left = http_field_find(request, "Sec-WebSocket-Key");
         if (left == NULL)

@@ -1,6 +1,7 @@
 /*
  * The judge of one exchange that asks for another protocol: an Upgrade request or a CONNECT (RFC
- * 9110 7.8, 9.3.6), or what a proxy left of one, and its answer. Says what was asked, what the
+ * 9110 7.8, 9.3.6), an extended CONNECT of HTTP/2 (RFC 8441), or what a proxy left of one, and its
+ * answer. Says what was asked, what the
  * answer grants and which rules either of them breaks. Knows heads only.
  */
 #ifndef SWITCHTAP_UPGRADE_H
@@ -12,7 +13,7 @@
 struct upgrade {
     const struct http_head *request; /* NULL: it was not captured */
     enum mechanism mechanism;
-    int websocket;    /* Upgrade names websocket */
+    int websocket;    /* Upgrade, or :protocol, names websocket */
     int stripped;     /* Sec-WebSocket-Key or -Version without websocket in Upgrade */
     int hixie;        /* a draft of 2010: 8 bytes of the request follow its head, and no RFC 6455 */
     int broken;       /* breaks what a WebSocket server has to check */
@@ -58,13 +59,21 @@ int upgrade_is_docker_stream(const struct http_head *answer);
 /* The first protocol that the Upgrade field names, or TEXT_NONE. */
 struct text upgrade_first_token(const struct http_head *head);
 
-/* What bytes are called that came before the answer to this request. */
+/* What bytes are called that came before the answer to this request; RULE_COUNT: they are
+ * allowed. */
 enum rule upgrade_early_rule(const struct upgrade *upgrade, struct text token);
+
+/* The first field that only a proxy adds, or NULL. */
+const struct http_field *upgrade_forwarded(const struct http_head *request);
+
+/* Why an answer refuses; the word for it. */
+enum cause upgrade_cause(const struct upgrade *upgrade, unsigned status);
+const char *upgrade_cause_name(enum cause cause);
 
 /* The target without its query. */
 struct text upgrade_path(const struct http_head *request);
 
-/* Host, or the authority of an absolute target; the target of a CONNECT. */
+/* Host or :authority, or the authority of an absolute target; the target of a CONNECT. */
 struct text upgrade_host(const struct http_head *request);
 
 #endif

@@ -126,12 +126,12 @@ static void judge_framing(const struct exchange *x)
                             "Transfer-Encoding: %.*s", HTTP_CLIP(transfer->value));
 }
 
-/* RFC 9298 3.3, RFC 9297 3.4. The framing fields belong to this rule here. */
+/* RFC 9298 3.3, 3.5, RFC 9297 3.4. The framing fields belong to this rule here. */
 static void judge_connect_udp(const struct exchange *x)
 {
     static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Content-Type"};
     const struct http_field *capsule = http_field_find(x->answer, "Capsule-Protocol");
-    if (count_members(x->answer, "Upgrade") != 1)
+    if (!x->answer->http2 && count_members(x->answer, "Upgrade") != 1)
         http_report_finding(x->report, SERVER, RULE_CONNECT_UDP_BAD_ANSWER, upgrade_offset(x),
                             "Upgrade: %.*s", HTTP_CLIP(http_field_value(x->answer, "Upgrade")));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -277,7 +277,7 @@ static struct text first_hop_host(const struct http_head *request, int *rewritte
         *rewritten |= text_is(name, "Via") || http_text_begins(name, "X-Forwarded-") ||
                       text_is(name, "X-Real-IP");
     }
-    return http_field_value(request, "Host");
+    return request->http2 ? upgrade_host(request) : http_field_value(request, "Host");
 }
 
 static struct text host_only(struct text authority)
@@ -354,10 +354,11 @@ static int lacks_fields(const struct upgrade *upgrade)
            !http_list_has(request, "Connection", "upgrade");
 }
 
-static enum cause cause_of(const struct upgrade *upgrade, unsigned status)
+enum cause upgrade_cause(const struct upgrade *upgrade, unsigned status)
 {
-    int asked = upgrade->request != NULL && upgrade->mechanism == MECHANISM_UPGRADE;
-    int lacks = asked && lacks_fields(upgrade);
+    int extended = upgrade->mechanism == MECHANISM_EXTENDED_CONNECT;
+    int asked = upgrade->request != NULL && (upgrade->mechanism == MECHANISM_UPGRADE || extended);
+    int lacks = asked && !extended && lacks_fields(upgrade);
     switch (status) {
     case 401: case 407:
         return CAUSE_AUTH;
@@ -373,6 +374,8 @@ static enum cause cause_of(const struct upgrade *upgrade, unsigned status)
         if (lacks)
             return CAUSE_STRIPPED_HEADER;
         return asked && version_refused(upgrade->request) ? CAUSE_VERSION : CAUSE_BAD_REQUEST;
+    case 501: /* an unknown :protocol (RFC 9220 3) */
+        return extended ? CAUSE_ROUTE : CAUSE_UPSTREAM;
     case 405: case 411: case 413: case 414: case 415: case 417: case 422: case 431:
         return CAUSE_BAD_REQUEST;
     default:
@@ -380,7 +383,7 @@ static enum cause cause_of(const struct upgrade *upgrade, unsigned status)
     }
 }
 
-static const char *cause_name(enum cause cause)
+const char *upgrade_cause_name(enum cause cause)
 {
     static const char *const names[] = {"none", "origin", "auth", "redirect", "route", "version",
                                         "stripped-header", "bad-request", "upstream", "timeout",
@@ -418,11 +421,14 @@ static void judge_refusal(const struct exchange *x)
     struct upgrade_verdict *verdict = x->verdict;
     const struct http_head *answer = x->answer;
     verdict->outcome = OUTCOME_REFUSED;
-    verdict->cause = cause_of(x->upgrade, answer->status);
+    verdict->cause = upgrade_cause(x->upgrade, answer->status);
     if (x->upgrade->mechanism == MECHANISM_CONNECT)
         return;
-    http_report_finding(x->report, SERVER, RULE_UPGRADE_REFUSED, answer->offset, "%u %.*s: %s",
-                        answer->status, HTTP_CLIP(answer->reason), cause_name(verdict->cause));
+    http_report_finding(x->report, SERVER, RULE_UPGRADE_REFUSED, answer->offset, "%u%s%.*s: %s",
+                        answer->status, answer->http2 ? "" : " ", HTTP_CLIP(answer->reason),
+                        upgrade_cause_name(verdict->cause));
+    if (answer->http2)
+        return;
     if (x->compare && x->upgrade->websocket && version_refused(x->request) &&
         (answer->status == 400 || answer->status == 426) && upgrade_complete(answer) &&
         http_field_find(answer, "Sec-WebSocket-Version") == NULL)
@@ -462,6 +468,23 @@ static void judge_connect(const struct exchange *x)
     }
 }
 
+/* RFC 8441 5, RFC 9298 3.5: any 2xx grants. */
+static void judge_extended(const struct exchange *x)
+{
+    struct upgrade_verdict *verdict = x->verdict;
+    verdict->outcome = OUTCOME_SWITCHED;
+    verdict->token = verdict->accepted = http_field_value(x->request, ":protocol");
+    if (text_is(verdict->token, "connect-udp"))
+        judge_connect_udp(x);
+    if (!x->upgrade->websocket)
+        return;
+    verdict->websocket = 1;
+    ws_handshake_answer(x->request, x->answer, x->upgrade->broken, x->upgrade->unsure, x->report,
+                        &verdict->agreement);
+    if (x->compare)
+        upgrade_origin(x->upgrade, x->answer, x->report);
+}
+
 int upgrade_is_docker_stream(const struct http_head *answer)
 {
     struct text type = http_text_trim(http_text_before(http_field_value(answer, "Content-Type"),
@@ -499,6 +522,8 @@ void upgrade_answer(struct upgrade *upgrade, const struct http_head *answer,
     unsigned kind = answer->status / 100;
     if (upgrade->mechanism == MECHANISM_CONNECT && kind == 2)
         judge_connect(&x);
+    else if (upgrade->mechanism == MECHANISM_EXTENDED_CONNECT && kind == 2)
+        judge_extended(&x);
     else if (answer->status == 101)
         judge_101(&x);
     else if (upgrade->mechanism == MECHANISM_DOCKER ||

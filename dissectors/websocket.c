@@ -605,6 +605,7 @@ static void read_hints(struct websocket *ws, const struct handover *handover)
     ws->other_extensions = has_hint(handover, "other-extensions");
     ws->assumed = ws->assumed || has_hint(handover, "assumed");
     ws->tls = has_hint(handover, "tls");
+    ws->stream = has_hint(handover, "stream");
     ws->pings_unknown = ws->assumed;
     if (has_hint(handover, "permessage-deflate"))
         ws->pmd = WS_PMD_AGREED;

@@ -330,6 +330,14 @@ static int close_hidden(const struct websocket *ws)
     return 0;
 }
 
+/* What ends a connection, or a stream of HTTP/2 (RFC 8441 5). */
+static const char *end_name(const struct websocket *ws, enum session_end end)
+{
+    if (end == SESSION_END_FIN)
+        return ws->stream ? "its end of the stream" : "FIN";
+    return ws->stream ? "a reset of the stream" : "RST";
+}
+
 static void judge_not_echoed(struct websocket *ws, enum session_end end, enum side by)
 {
     if ((end != SESSION_END_FIN && end != SESSION_END_RST) || by == NEITHER)
@@ -342,7 +350,7 @@ static void judge_not_echoed(struct websocket *ws, enum session_end end, enum si
         return;
     ws_tell(ws, by, RULE_WS_CLOSE_NOT_ECHOED, layer_offset(ws->layer, by), last.packet,
             last.time_ns, 0, "%s acknowledged the Close and sent %s", side_name(by),
-            end == SESSION_END_FIN ? "FIN" : "RST");
+            end_name(ws, end));
 }
 
 /* Nobody sent a byte and the connection was over at once: an upgrade that came to nothing, which
@@ -359,7 +367,7 @@ static int judge_silence(struct websocket *ws, enum session_end end, enum side b
     if (idle_ns < 0 || idle_ns >= at_once_ns)
         return 0;
     ws_tell(ws, by, RULE_101_NO_DATA_THEN_CLOSE, layer_offset(ws->layer, by), 0, 0, 0,
-            "%s sent %s after %lld ms", side_name(by), end == SESSION_END_FIN ? "FIN" : "RST",
+            "%s sent %s after %lld ms", side_name(by), end_name(ws, end),
             (long long)(idle_ns / 1000000));
     return 1;
 }
@@ -367,11 +375,9 @@ static int judge_silence(struct websocket *ws, enum session_end end, enum side b
 static void judge_abnormal(struct websocket *ws, enum session_end end, enum side by,
                            int64_t idle_ns)
 {
-    const char *how = end == SESSION_END_FIN    ? "FIN"
-                      : end == SESSION_END_RST  ? "RST"
-                      : end == SESSION_END_IDLE ? "silence"
-                                                : NULL;
-    if (how == NULL || ws->first_close != NEITHER || close_hidden(ws) ||
+    const char *how = end == SESSION_END_IDLE ? "silence" : end_name(ws, end);
+    int ends = end == SESSION_END_FIN || end == SESSION_END_RST || end == SESSION_END_IDLE;
+    if (!ends || ws->first_close != NEITHER || close_hidden(ws) ||
         judge_silence(ws, end, by, idle_ns))
         return;
     uint64_t at = by != NEITHER ? layer_offset(ws->layer, by) : 0;
@@ -386,7 +392,7 @@ static void judge_end(struct websocket *ws, enum session_end end, enum side by, 
 {
     int both = ws->side[CLIENT].closing.seen && ws->side[SERVER].closing.seen;
     judge_abnormal(ws, end, by, idle_ns);
-    if (both && end == SESSION_END_FIN && by == CLIENT) {
+    if (both && end == SESSION_END_FIN && by == CLIENT && !ws->stream) {
         struct mark mark = layer_mark(ws->layer, CLIENT, UINT64_MAX);
         ws_tell(ws, CLIENT, RULE_WS_CLIENT_CLOSED_TCP_FIRST, layer_offset(ws->layer, CLIENT),
                 mark.packet, mark.time_ns, 0, "FIN before the server's");

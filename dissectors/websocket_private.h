@@ -206,6 +206,7 @@ struct websocket {
     uint8_t other_extensions;
     uint8_t assumed; /* the answer, or the whole handshake, was lost */
     uint8_t tls;
+    uint8_t stream; /* in one of HTTP/2 (RFC 8441), not on a connection of its own */
     uint8_t pings_unknown; /* pings may have been sent before we looked */
     enum { WS_CARRY_UNDECIDED, WS_CARRY_ON, WS_CARRY_OFF } carry;
     char *subprotocol; /* for the carried layer; or NULL */

@@ -167,6 +167,14 @@ static void judge_key(struct judge *j, int old)
     }
 }
 
+static void judge_host(struct judge *j)
+{
+    if (http_field_find(j->request, "Host") != NULL || !complete(j->request))
+        return;
+    http_report_finding(j->report, CLIENT, RULE_WS_HOST_MISSING, j->request->offset, "no Host");
+    j->broken = 1;
+}
+
 /* Absolute form is for proxies (RFC 9112 3.2.2); the fields that only a proxy gets excuse it. */
 static void judge_target(struct judge *j)
 {
@@ -320,12 +328,11 @@ int ws_handshake_request(const struct http_head *request, const struct http_repo
         http_report_finding(report, CLIENT, RULE_WS_HANDSHAKE_ON_LEGACY_DRAFT, old_field->offset,
                             "%.*s", HTTP_CLIP(old_field->name));
     judge_version(&j, old);
-    judge_key(&j, old);
-    if (http_field_find(request, "Host") == NULL && complete(request)) {
-        http_report_finding(report, CLIENT, RULE_WS_HOST_MISSING, request->offset, "no Host");
-        j.broken = 1;
+    if (!request->http2) {
+        judge_key(&j, old);
+        judge_host(&j);
+        judge_target(&j);
     }
-    judge_target(&j);
     judge_subprotocols(&j);
     judge_extensions(&j, request);
     judge_offers(&j);
@@ -454,10 +461,13 @@ void ws_handshake_answer(const struct http_head *request, const struct http_head
 {
     struct judge j = {.request = request, .answer = answer, .report = report};
     int compare = request != NULL && complete(request) && !unsure;
-    *agreement = (struct ws_agreement){.accept_valid = judge_accept(&j, unsure)};
+    *agreement = (struct ws_agreement){.accept_valid = -1};
+    if (!answer->http2)
+        agreement->accept_valid = judge_accept(&j, unsure);
     answer_subprotocol(&j, compare, agreement);
     answer_extensions(&j, compare, agreement);
     if (broken && compare)
         http_report_finding(report, SERVER, RULE_WS_101_DESPITE_BAD_REQUEST, answer->offset,
-                            "101 although version, key or Host of the request is wrong");
+                            "%u although %s of the request is wrong", answer->status,
+                            answer->http2 ? "the version" : "version, key or Host");
 }

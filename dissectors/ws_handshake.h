@@ -1,6 +1,7 @@
 /*
  * The opening handshake of the WebSocket protocol (RFC 6455 4, 9.1, 11.3) and the negotiation of
  * permessage-deflate (RFC 7692 5, 7.1): judges a request and its 101, and says what was agreed.
+ * Of a head of HTTP/2 (RFC 8441 5) what is left of it there: version, subprotocols, extensions.
  * Knows heads only; where they came from is the caller's business.
  */
 #ifndef SWITCHTAP_WS_HANDSHAKE_H

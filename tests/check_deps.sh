@@ -24,10 +24,11 @@ door() { # header, pattern of files that may include it
 }
 door '(pcap|pcap/.*)\.h' '^analyzer/capture\.c$'
 door '(ndpi/)?ndpi_api\.h' '^analyzer/classify\.c$'
+door 'nghttp2/.*\.h' '^dissectors/http2_hpack\.c$'
 door 'sqlite3\.h' '^analyzer/(store|database)[a-z_]*\.[ch]$'
 for file in dissectors/*.c; do
     own=$(basename "$file" .c)
-    hits=$(grep -nE '#include "(http1|websocket|template)[a-z_]*\.h"' "$file" |
+    hits=$(grep -nE '#include "(http1|http2|websocket|template)[a-z_]*\.h"' "$file" |
         grep -vE "\"${own%%_*}")
     complain "$file includes another dissector's header" "$hits"
 done

@@ -30,7 +30,7 @@ items:    "text"       with \\r \\n \\t \\xNN \\" \\\\ ; "text"*N repeats; a tra
                        modifiers before the payload: nofin rsv=4 mask=00000000 nomask form=16 form=64
                        len=N (the length that the header claims) deflate (RFC 7692, fresh context)
                        bfinal (a final block) context (deflate with what this side sent before)
-          items of other protocols are in the modules beside this one: tls.py binary.py
+          items of other protocols are in the modules beside this one: tls.py http2.py binary.py
 options also: back=5ms  its time is that much before its place
 """
 import base64
@@ -41,12 +41,13 @@ import sys
 import zlib
 
 import binary
+import http2
 import tls
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 OPCODES = {"cont": 0, "text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 # name: function(builder, side, words), makes the item's bytes
-MODULES = {**tls.ITEMS, **binary.ITEMS}
+MODULES = {**http2.ITEMS, **tls.ITEMS, **binary.ITEMS}
 START_NS = 1767225600 * 10**9  # 2026-01-01T00:00:00Z
 
 
@@ -183,14 +184,9 @@ class Builder:
                 o[name] = value if value == "old" else int(value)
             elif re.fullmatch(r"back=\d+ms", t):
                 o["back"] = int(t[5:-2]) * 10**6
-            elif i < len(toks) and toks[i] == "(":
-                end = toks.index(")", i)
-                payload += self.item(side, t, toks[i + 1:end])
-                i = end + 1
-            elif t.startswith("hex:"):
-                payload += bytes.fromhex(t[4:])
             else:
-                payload += string(t)
+                piece, i = self.piece(side, toks, i - 1)
+                payload += piece
         self.segments(side, bytes(payload), o)
 
     def segments(self, side, payload, o):
@@ -223,6 +219,17 @@ class Builder:
         f["sent"][side] = max(f["sent"][side], at)
 
     # --- items ---
+
+    def piece(self, side, toks, i):
+        """The bytes of the item that begins at toks[i], and where the next one does."""
+        if i + 1 < len(toks) and toks[i + 1] == "(":
+            end, depth = i + 1, 0
+            while True:
+                depth += {"(": 1, ")": -1}.get(toks[end], 0)
+                if depth == 0:
+                    return self.item(side, toks[i], toks[i + 2:end]), end + 1
+                end += 1
+        return self.bytes_of(toks[i]), i + 1
 
     @staticmethod
     def bytes_of(word):
