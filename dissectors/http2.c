@@ -268,10 +268,21 @@ static void describe_goaway(struct detail *detail, const char *name, int64_t cod
     detail_text(detail, name, (struct text){text, strlen(text)});
 }
 
+/* The directions whose header blocks could not be decoded any more. */
+static struct text undecoded(const struct http2 *http)
+{
+    int client = http->side[CLIENT].undecodable, server = http->side[SERVER].undecodable;
+    if (client && server)
+        return TEXT_LITERAL("both");
+    return client ? TEXT_LITERAL("client") : server ? TEXT_LITERAL("server") : TEXT_NONE;
+}
+
 static void describe(const struct http2 *http)
 {
     struct detail detail = {.len = 0};
     const struct http2_side *client = &http->side[CLIENT], *server = &http->side[SERVER];
+    if (http->lost[0] != '\0' && client->state == HTTP2_AT_PREFACE && !server->any_frame)
+        return; /* it was not HTTP/2 at all */
     detail_number(&detail, "streams", http->streams_opened);
     detail_number(&detail, "requests", http->requests);
     if (http->pushes > 0)
@@ -288,6 +299,7 @@ static void describe(const struct http2 *http)
         detail_number(&detail, "max_concurrent_streams", (uint64_t)server->max_streams);
     describe_goaway(&detail, "client_goaway", client->goaway);
     describe_goaway(&detail, "server_goaway", server->goaway);
+    detail_text(&detail, "headers_lost", undecoded(http));
     if (http->lost[0] != '\0')
         detail_text(&detail, "lost", (struct text){http->lost, strlen(http->lost)});
     layer_detail(http->layer, detail_json(&detail));

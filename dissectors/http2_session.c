@@ -375,7 +375,7 @@ void http2_answer_done(struct http2 *http, uint64_t end)
 static void tell_unresolved(struct http2 *http, const struct http2_stream *stream, uint64_t offset)
 {
     tell(http, stream->session, SERVER, RULE_SWITCH_UNRESOLVED, offset, NULL,
-         "the answer was not captured, or what it takes to read it");
+         "the answer was not captured, or cannot be read");
 }
 
 void http2_answer_lost(struct http2 *http, struct http2_stream *stream, uint64_t offset)
@@ -427,7 +427,7 @@ void http2_sessions_end(struct http2 *http)
     struct http2_stream *stream = http2_stream_above(http, 0);
     while (stream != NULL) {
         uint32_t id = stream->id;
-        if (stream->attempt != NULL && http->side[SERVER].gap)
+        if (stream->attempt != NULL && (http->side[SERVER].gap || http->lost[0] != '\0'))
             tell_unresolved(http, stream, layer_offset(http->layer, SERVER));
         else if (stream->attempt != NULL)
             judge_setting(http, stream);

@@ -1,7 +1,7 @@
 /*
  * Requests that ask for another protocol: Upgrade (RFC 9110 7.8), its WebSocket, h2c (RFC 7540
- * 3.2) and TLS (RFC 2817) kinds, CONNECT (RFC 9110 9.3.6) and extended CONNECT (RFC 8441 4). The rules of the catalogue's sections A,
- * H, I and J that the request alone can prove.
+ * 3.2) and TLS (RFC 2817) kinds, CONNECT (RFC 9110 9.3.6) and extended CONNECT (RFC 8441 4). The
+ * rules of the catalogue's sections A, H, I and J that the request alone can prove.
  */
 #include "upgrade.h"
 

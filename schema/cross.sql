@@ -123,7 +123,8 @@ FROM (
             substr(behind, 1, instr(behind || ':', ':') - 1))) AS site
         FROM (SELECT *, substr(origin, iif(instr(origin, '://') > 0, instr(origin, '://') + 3, 1))
             AS behind FROM session)) s ON s.flow_id = f.id
-    WHERE f.capture_id = :capture AND s.outcome = 'switched' AND s.mechanism = 'upgrade'
+    WHERE f.capture_id = :capture AND s.outcome = 'switched'
+    AND s.mechanism IN ('upgrade', 'extended-connect')
     AND s.hop_of IS NULL AND typeof(s.origin) = 'text'
     AND EXISTS (SELECT 1 FROM websocket w WHERE w.session_id = s.id)
     WINDOW endpoint AS (PARTITION BY f.server_addr, f.server_port, lower(s.host), s.path

@@ -65,7 +65,8 @@ SELECT f.capture_id, 'plaintext-ws-to-public-address', s.id, s.layer_id, f.id, '
     s.request_packet, coalesce(s.request_offset, 0), coalesce(s.request_ns, s.response_ns, f.first_ns),
     f.server_addr
 FROM flow f JOIN session s ON s.flow_id = f.id JOIN layer l ON l.id = s.successor_id
-WHERE f.capture_id = :capture AND s.mechanism = 'upgrade' AND l.protocol = 'websocket'
+WHERE f.capture_id = :capture AND s.mechanism IN ('upgrade', 'extended-connect')
+AND l.protocol = 'websocket'
 AND NOT EXISTS (SELECT 1 FROM layer t WHERE t.flow_id = f.id AND t.protocol = 'tls')
 AND NOT EXISTS (SELECT 1 FROM private_address p WHERE f.server_addr GLOB p.pattern)
 AND NOT EXISTS (SELECT 1 FROM finding x WHERE x.session_id = s.id

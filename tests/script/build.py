@@ -176,7 +176,7 @@ class Builder:
                 self.now += int(float(m.group(1)) * unit) - 1000000
             elif t in ("lost", "dup", "badsum"):
                 o[t] = True
-            elif t in ("fin", "rst", "ack"):
+            elif t in ("fin", "rst", "ack") and toks[i:i + 1] != ["("]:
                 o["flags"] |= {"fin": 1, "rst": 4, "ack": 0}[t]
                 o["bare"] = True
             elif re.fullmatch(r"(late|seq|seen|snap|cut)=\w+", t):
