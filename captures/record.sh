@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Records the example captures anew, each from real programs talking over loopback, with the
 # README of its folder. Needs root (tcpdump) and, besides what the build needs: tcpdump curl openssl
-# nodejs npm chromium nginx haproxy python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd),
+# nodejs npm chromium nginx haproxy python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd, nghttp),
 # firefox-esr apache2 squid varnish caddy lighttpd python3-aiohttp python3-tornado.
 #
 #   captures/record.sh            all of them
@@ -235,6 +235,52 @@ h2c() {
         "$(nghttpx --version | sed 's/nghttpx //'), $curl_version" <<'END'
 curl asks for h2c with HTTP2-Settings, nghttpx grants it with 101, and HTTP/2 follows on the same
 connection.
+END
+}
+
+http2_prior() {
+    mkdir -p "$work/www"
+    echo 'body { color: black }' >"$work/www/style.css"
+    echo '<link rel=stylesheet href=/style.css>' >"$work/www/index.html"
+    start nghttpd --no-tls -d "$work/www" --push=/index.html=/style.css 18098
+    listening 18098
+    sniff http2-prior 'tcp port 18098'
+    nghttp -n --padding=20 http://127.0.0.1:18098/index.html
+    curl -s -o /dev/null --http2-prior-knowledge http://127.0.0.1:18098/index.html \
+        -o /dev/null http://127.0.0.1:18098/missing
+    done_sniffing
+    readme http2-prior "HTTP/2 with prior knowledge" \
+        "$(nghttpd --version | sed 's/nghttpd //'), $curl_version" <<'END'
+nghttp and curl ask nghttpd for a page without any upgrade; the style sheet is pushed, the requests of
+nghttp are padded and have priorities. No attempt to switch, so no session.
+END
+}
+
+http2_websocket() {
+    cat >"$work/haproxy.cfg" <<END
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 5s
+    timeout server 5s
+    timeout tunnel 5s
+frontend front
+    bind 127.0.0.1:18099 proto h2
+    default_backend back
+backend back
+    server node 127.0.0.1:18100 proto h2
+END
+    start node "$here/programs/ws_http2.js" server 18100
+    start haproxy -db -f "$work/haproxy.cfg"
+    listening 18100; listening 18099
+    sniff http2-websocket 'tcp port 18099 or tcp port 18100'
+    node "$here/programs/ws_http2.js" client 18099
+    done_sniffing
+    readme http2-websocket "WebSockets in streams of HTTP/2" \
+        "$node_version, $(haproxy -v | head -n 1 | cut -d' ' -f1-3)" <<'END'
+Extended CONNECT (RFC 8441) without TLS, through haproxy, both hops: two WebSockets at once beside an
+ordinary request, one of them with permessage-deflate and a subprotocol, both closed cleanly; then one
+that is refused with 403, one whose stream the server resets, and one that its client resets.
 END
 }
 
@@ -483,8 +529,9 @@ END
 }
 
 all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade nginx_ignores nginx_refuses \
-upgrade_required h2c docker_exec connect_proxy tls plain_http firefox_ws python_libraries \
-apache_right nginx_apache varnish_right caddy_right lighttpd_right squid_connect"
+upgrade_required h2c http2_prior http2_websocket docker_exec connect_proxy tls plain_http \
+firefox_ws python_libraries apache_right nginx_apache varnish_right caddy_right lighttpd_right \
+squid_connect"
 for name in ${*:-$all}; do
     echo "recording $name"
     "${name//-/_}"

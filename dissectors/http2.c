@@ -82,14 +82,15 @@ static struct result at_preface(struct http2 *http, const struct slice *slice)
     return http2_lose(http, CLIENT, "no connection preface");
 }
 
-/* Has the server answered on a stream whose request is still to come? */
+/* Has the server answered on a stream whose request is still to come, or not complete? */
 static int ahead_of_client(const struct http2 *http, enum side side)
 {
     const struct http2_side *client = &http->side[CLIENT];
     const struct http2_frame *f = &http->side[side].frame;
+    int open = client->block.kind == HTTP2_BLOCK_REQUEST && client->block.stream == f->stream;
     return side == SERVER && f->type == HTTP2_HEADERS && f->stream % 2 == 1 &&
-           f->stream > http->highest && !client->gap && layer_from_start(http->layer) &&
-           !layer_ended(http->layer, CLIENT);
+           (open || f->stream > http->highest) && !client->gap &&
+           layer_from_start(http->layer) && !layer_ended(http->layer, CLIENT);
 }
 
 /* Is a frame larger than its receiver takes? 2: that is not known yet. */
@@ -98,7 +99,7 @@ static int too_large(const struct http2 *http, enum side side)
     const struct http2_side *peer = &http->side[side_peer(side)];
     if (http->side[side].frame.length <= peer->frame_size || peer->gap)
         return 0;
-    return !peer->any_frame && !layer_ended(http->layer, side_peer(side)) ? 2 : 1;
+    return !peer->began && !layer_ended(http->layer, side_peer(side)) ? 2 : 1;
 }
 
 /* The first frame of a server is its SETTINGS (RFC 9113 3.4). Returns 0 where it can be read. */

@@ -299,6 +299,7 @@ int http2_frame_end(struct http2 *http, enum side side, uint64_t end)
     const struct http2_frame *f = &s->frame;
     struct http2_stream *stream;
     s->state = HTTP2_AT_FRAME;
+    s->began = 1;
     switch (f->type) {
     case HTTP2_DATA:
         if ((f->flags & HTTP2_END_STREAM) != 0)

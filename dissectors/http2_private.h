@@ -167,7 +167,8 @@ struct http2_side {
     struct http2_hpack *hpack;
     struct http2_fields fields;
     int undecodable;      /* header blocks are, since bytes were lost */
-    int any_frame;        /* the first frame was there */
+    int any_frame;        /* the header of the first frame was there, */
+    int began;            /* ... and all of it */
     int gap;              /* bytes were lost */
     uint32_t frame_size;  /* that this side takes, the largest it ever said */
     int connect_protocol; /* the newest value of that setting, -1: none */

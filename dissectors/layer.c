@@ -187,6 +187,7 @@ int layer_carry_open(struct layer *layer, uint64_t key, const struct handover *h
     child->switch_session = handover->session;
     child->quiet = handover->recognised_only;
     child->grant = carry_grant(layer, handover);
+    child->born_ns = newest_mark(layer).time_ns;
     layer_begin(child, handover);
     if (held)
         layer_run(child);
@@ -243,11 +244,14 @@ void layer_carry_gap(struct layer *layer, uint64_t key, enum side side, uint64_t
 static void note_idle(struct layer *layer, struct layer *child, enum side side)
 {
     const struct layer *top = layer_top(child);
+    int64_t active_ns = child->born_ns;
     if (child->idle_known)
         return;
     child->idle_known = 1;
-    if (top->in[CLIENT].any || top->in[SERVER].any)
-        child->idle_ns = side_mark(layer, side).time_ns - newest_mark(top).time_ns;
+    for (int s = CLIENT; s <= SERVER; s++)
+        if (top->in[s].any && top->in[s].newest.mark.time_ns > active_ns)
+            active_ns = top->in[s].newest.mark.time_ns;
+    child->idle_ns = side_mark(layer, side).time_ns - active_ns;
     if (child->idle_ns < 0)
         child->idle_ns = 0;
 }

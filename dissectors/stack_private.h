@@ -69,7 +69,7 @@ struct layer {
     size_t limit_count;
     int end_known; /* a carried stream that ended by itself */
     int idle_known; /* ... and how long it was silent before its first side did */
-    int64_t idle_ns;
+    int64_t idle_ns, born_ns;
     enum session_end end;
     enum side end_side; /* of the flow */
 };

@@ -181,6 +181,27 @@ static void record(void *flow, struct event *event)
         write_log(fake, "end reason=%d side=%d idle=%lld", (int)event->u.session_end.reason,
                   (int)event->u.session_end.side, (long long)event->u.session_end.idle_ns);
         break;
+    case EVENT_SESSION_OPEN:
+        write_log(fake, "asks mechanism=%d", (int)event->u.session_open.mechanism);
+        write_text(fake, event->u.session_open.offered);
+        write_text(fake, event->u.session_open.target);
+        write_text(fake, event->u.session_open.host);
+        break;
+    case EVENT_SESSION_ANSWER:
+        write_log(fake, "answer outcome=%d cause=%d status=%d",
+                  (int)event->u.session_answer.outcome, (int)event->u.session_answer.cause,
+                  event->u.session_answer.status);
+        write_text(fake, event->u.session_answer.accepted);
+        write_text(fake, event->u.session_answer.reason);
+        break;
+    case EVENT_SESSION_SWITCH:
+        write_log(fake, "successor %u", event->u.session_switch.successor);
+        break;
+    case EVENT_HEADER:
+        write_log(fake, "header %u", event->u.header.position);
+        write_text(fake, event->u.header.name);
+        write_text(fake, event->u.header.value);
+        break;
     case EVENT_LAYER_OPEN:
         write_log(fake, "layer %u", event->layer);
         write_text(fake, event->u.layer_open.protocol);
@@ -272,6 +293,7 @@ const char *fake_play(struct fake *fake, size_t cut)
     stack_close(stack, fake->end, fake->end_side, fake->idle_ns, &mark);
     stack_free(stack);
     fake->leaked = budget.used;
+    fake->peak = budget.peak;
     return fake->log;
 }
 

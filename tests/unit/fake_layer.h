@@ -45,6 +45,7 @@ struct fake {
     char *log; /* of the last play */
     size_t log_len, log_cap;
     size_t leaked; /* bytes of the budget that were not given back */
+    size_t peak;   /* ... and the most that were taken */
     struct budget *budget; /* while playing */
 };
 
