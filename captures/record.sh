@@ -273,14 +273,14 @@ END
     start node "$here/programs/ws_http2.js" server 18100
     start haproxy -db -f "$work/haproxy.cfg"
     listening 18100; listening 18099
-    sniff http2-websocket 'tcp port 18099 or tcp port 18100'
+    sniff http2-websocket 'tcp port 18099'
     node "$here/programs/ws_http2.js" client 18099
     done_sniffing
     readme http2-websocket "WebSockets in streams of HTTP/2" \
         "$node_version, $(haproxy -v | head -n 1 | cut -d' ' -f1-3)" <<'END'
-Extended CONNECT (RFC 8441) without TLS, through haproxy, both hops: two WebSockets at once beside an
-ordinary request, one of them with permessage-deflate and a subprotocol, both closed cleanly; then one
-that is refused with 403, one whose stream the server resets, and one that its client resets.
+Extended CONNECT (RFC 8441) without TLS, between a client and haproxy: two WebSockets at once beside
+an ordinary request, one of them with permessage-deflate and a subprotocol, both closed cleanly; then
+one that is refused with 403, one whose stream the server resets, and one that its client resets.
 END
 }
 

@@ -83,7 +83,8 @@ struct http2_attempt { /* a request that has no answer yet */
 struct http2_stream {
     struct http2_stream *next;
     uint32_t id, session;
-    struct http2_attempt *attempt; /* NULL: it was granted */
+    struct http2_attempt *attempt; /* NULL: it was granted, */
+    uint64_t refused_end; /* ... or, if not 0, refused: behind that, in the server's root stream */
     uint8_t websocket;
     uint8_t held;     /* a layer waits for the grant */
     uint8_t carried;  /* a layer has its bytes */

@@ -192,8 +192,13 @@ static void note_end(struct http2 *http, struct http2_stream *stream, enum side 
 void http2_session_eof(struct http2 *http, uint32_t id, enum side side, uint64_t end)
 {
     struct http2_stream *stream = http2_stream_find(http, id);
-    if (stream == NULL || stream->ended[side] || (stream->attempt != NULL && side == SERVER))
+    if (stream == NULL || stream->ended[side] ||
+        (side == SERVER && (stream->attempt != NULL || stream->refused_end > 0)))
         return;
+    if (stream->refused_end > 0) {
+        http2_stream_remove(http, stream);
+        return;
+    }
     note_end(http, stream, side, end);
     stream->ended[side] = 1;
     if (stream->held || stream->carried)
@@ -204,25 +209,33 @@ void http2_session_eof(struct http2 *http, uint32_t id, enum side side, uint64_t
 
 /* --- refusals --- */
 
-/* Bytes that were sent before the client can have known that they are not wanted. */
-static void judge_early(struct http2 *http, const struct http2_stream *stream, uint64_t end)
+/* The first bytes of a WebSocket that was refused: can the client have known that? */
+static void judge_early(struct http2 *http, struct http2_stream *stream, uint64_t offset,
+                        const struct mark *mark)
 {
-    const struct http2_attempt *attempt = stream->attempt;
-    enum rule rule = upgrade_early_rule(&attempt->upgrade, TEXT_NONE);
-    struct mark answer = layer_mark(http->layer, SERVER, end - 1);
-    if (!attempt->early || rule == RULE_COUNT || !attempt->early_mark.acked_valid ||
-        attempt->early_mark.acked > answer.root_offset)
-        return;
-    tell(http, stream->session, CLIENT, rule, attempt->early_offset, &attempt->early_mark,
-         "sent before the answer, which refuses");
+    if (mark->acked_valid && mark->acked < stream->refused_end)
+        tell(http, stream->session, CLIENT, RULE_OPTIMISTIC_DATA_BEFORE_101, offset, mark,
+             "sent before the answer, which refuses");
+    http2_stream_remove(http, stream);
 }
 
+/* The stream is refused by what ends in front of `end`. Bytes that the client sent before it knew
+ * may still be on their way. */
 static void forget(struct http2 *http, struct http2_stream *stream, uint64_t end)
 {
-    judge_early(http, stream, end);
+    struct http2_attempt *attempt = stream->attempt;
+    int early = attempt->early;
+    uint64_t offset = attempt->early_offset;
+    struct mark mark = attempt->early_mark;
     if (stream->held)
         layer_carry_close(http->layer, stream->id);
-    http2_stream_remove(http, stream);
+    stream->held = 0;
+    stream->refused_end = layer_mark(http->layer, SERVER, end - 1).root_offset + 1;
+    http2_attempt_free(http, stream);
+    if (!stream->websocket || (stream->ended[CLIENT] && !early))
+        http2_stream_remove(http, stream);
+    else if (early)
+        judge_early(http, stream, offset, &mark);
 }
 
 static enum cause cause_of_code(uint32_t code)
@@ -266,6 +279,11 @@ void http2_session_reset(struct http2 *http, struct http2_stream *stream, enum s
 {
     uint64_t offset = http->side[side].frame.offset;
     char number[16];
+    if (stream->refused_end > 0) {
+        if (side == CLIENT)
+            http2_stream_remove(http, stream);
+        return;
+    }
     if (stream->attempt != NULL && side == SERVER) {
         refuse(http, stream, "RST_STREAM", code, offset, end);
         return;
@@ -392,8 +410,13 @@ void http2_session_data(struct http2 *http, struct http2_stream *stream, enum si
                         const uint8_t *data, size_t len, uint64_t offset)
 {
     struct http2_attempt *attempt = stream->attempt;
-    if (attempt != NULL && side == SERVER)
+    if (side == SERVER && (attempt != NULL || stream->refused_end > 0))
         return;
+    if (stream->refused_end > 0) {
+        struct mark mark = layer_mark(http->layer, side, offset);
+        judge_early(http, stream, offset, &mark);
+        return;
+    }
     if (attempt != NULL && !attempt->early) {
         attempt->early = 1;
         attempt->early_offset = offset;
@@ -412,7 +435,7 @@ void http2_session_data(struct http2 *http, struct http2_stream *stream, enum si
 void http2_session_gap(struct http2 *http, struct http2_stream *stream, enum side side,
                        uint32_t len)
 {
-    if (stream->attempt != NULL && side == SERVER)
+    if (stream->refused_end > 0 || (stream->attempt != NULL && side == SERVER))
         return;
     if (stream->attempt != NULL && !stream->held) {
         stream->held = layer_carry_hold(http->layer, stream->id, stream->session) == 0;

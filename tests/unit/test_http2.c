@@ -1,6 +1,6 @@
 /*
- * HTTP/2: frames, header blocks, streams that ask to switch, gaps, and what hostile peers send; each
- * conversation whole, byte by byte and in odd pieces with the same result (fake_rules()).
+ * HTTP/2: frames, header blocks, streams that ask to switch, gaps, and what hostile peers send;
+ * each conversation whole, byte by byte and in odd pieces with the same result (fake_rules()).
  */
 #include <check.h>
 #include <stdio.h>
