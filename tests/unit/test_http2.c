@@ -446,7 +446,7 @@ START_TEST(large_frames)
     headers(f, CLIENT, 3, 0, request);
     setting(f, SERVER, 5, 32768);
     setting(f, SERVER, 8, 1);
-    (void)fake_play(f, 100); /* more pieces would cost the marks their exactness */
+    (void)fake_play(f, 5); /* more pieces would cost the marks their exactness */
     has(f, "C @20202 p4 t1004000000 s2 asks");
     fake_free(f);
 }
@@ -485,7 +485,14 @@ END_TEST
 
 START_TEST(first_frames_behind_h2c)
 {
-    struct fake *f = upgraded();
+    struct fake *f = upgraded(); /* the answer of stream 1 waits for nobody */
+    setting(f, SERVER, 3, 100);
+    headers(f, SERVER, 1, END_STREAM, granted);
+    expect(f, "");
+    has(f, "\"upgraded_status\":200");
+    fake_free(f);
+
+    f = upgraded();
     frame(f, SERVER, PING, 0, 0, "12345678", 8);
     setting(f, SERVER, 3, 100);
     fake_data(f, CLIENT, preface, 24);
@@ -534,6 +541,25 @@ START_TEST(gaps)
     headers(f, SERVER, 1, 0, granted);
     expect(f, "S:switch-unresolved");
     has(f, "\"lost\":\"server: not captured is where its frames begin\"");
+    fake_free(f);
+
+    f = connection(); /* a frame that says nothing, or the one that was waited for */
+    headers(f, CLIENT, 1, 0, request);
+    fake_data(f, SERVER, "\0\0\x08\6\0\0\0\0\0", 9);
+    fake_gap(f, SERVER, 8);
+    expect(f, "S:switch-unresolved");
+    has_not(f, "lost");
+    fake_free(f);
+
+    f = connection(); /* how much of what is not granted yet is padding */
+    headers(f, CLIENT, 1, 0, request);
+    fake_data(f, CLIENT, "\0\0\x0a\0\x08\0\0\0\1", 9);
+    fake_gap(f, CLIENT, 10);
+    headers(f, SERVER, 1, 0, granted);
+    text(f, CLIENT, 1, "unseen");
+    expect(f, "");
+    has(f, "answer outcome=1");
+    has_not(f, "layer 2");
     fake_free(f);
 
     f = connection(); /* how much is padding */

@@ -165,6 +165,8 @@ START_TEST(test_header)
     ck_assert_str_eq(header("Cookie", ""), "");
     ck_assert_uint_eq(strlen(header("Authorization", "Basic abc")), 17);
     ck_assert_uint_eq(strlen(header("Proxy-Authorization", "x")), 17);
+    ck_assert_str_eq(header(":path", "/chat?room=1"), "/chat?room=1");
+    ck_assert_ptr_nonnull(strstr(header(":path", "/chat?token=abc"), "/chat?token=redacted:"));
     ck_assert_str_eq(header("Cookies", "abc"), "abc");
     ck_assert_ptr_nonnull(strstr(header("Referer", "https://h/?token=abc"), "?token=redacted:"));
     ck_assert_ptr_nonnull(strstr(header("Location", "https://u:p@h/"), "https://redacted:"));

@@ -93,6 +93,8 @@ START_TEST(test_switched)
     ck_assert_str_eq(sentence(&verdict), "switched to websocket, 214 messages in 12.3 s; after "
                                          "30.0 s of silence the client reset the connection "
                                          "without a close frame");
+    verdict.mechanism = MECHANISM_EXTENDED_CONNECT; /* the connection lives on */
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "the client reset the stream without"));
     verdict = switched(SESSION_END_FIN, NEITHER, 0);
     ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; the connection was ended without a close"));
     verdict = switched(SESSION_END_CAPTURE, NEITHER, 0);
