@@ -57,6 +57,17 @@ void ws_message_clear(struct websocket *ws, enum side side)
 
 /* --- carrying what is inside --- */
 
+/* "v4.channel.k8s.io", "channel.k8s.io" */
+static uint8_t has_channels(struct text subprotocol)
+{
+    static const char name[] = "channel.k8s.io";
+    size_t len = sizeof name - 1;
+    int versioned = subprotocol.len == len + 3 && subprotocol.data[0] == 'v' &&
+                    subprotocol.data[2] == '.';
+    return (versioned || subprotocol.len == len) &&
+           memcmp(subprotocol.data + subprotocol.len - len, name, len) == 0;
+}
+
 static void carry_open(struct websocket *ws)
 {
     ws->carry = WS_CARRY_OFF;
@@ -67,6 +78,8 @@ static void carry_open(struct websocket *ws)
         inside.token = (struct text){ws->subprotocol, ws->subprotocol_len};
     if (layer_carry_open(ws->layer, 0, &inside) == 0)
         ws->carry = WS_CARRY_ON;
+    ws->channels = has_channels(inside.token);
+    ws->port_left = 2;
 }
 
 static void carry_close(struct websocket *ws)
@@ -84,6 +97,33 @@ static void carry_bytes(struct websocket *ws, enum side side, const uint8_t *dat
     uint64_t from_len = one_to_one ? len : s->feed_len;
     if (!layer_carry(ws->layer, 0, side, &slice, s->feed_from, from_len))
         ws->carry = WS_CARRY_OFF;
+}
+
+/* Kubernetes: the first byte of a message is its channel. Standard input and output make the tunnel;
+ * where a port is forwarded both ways are channel 0, and the server begins with the port's number. */
+static void carry_channel(struct websocket *ws, enum side side, const uint8_t *data, size_t len)
+{
+    struct ws_side *s = &ws->side[side];
+    struct ws_message *m = &s->message;
+    uint64_t before = m->length - len; /* of this message */
+    if (before == 0) {
+        m->channel = data[0];
+        data++;
+        len--;
+        s->feed_from += !m->compressed;
+    }
+    if (side == SERVER && m->channel == 0) {
+        size_t port = len < ws->port_left ? len : ws->port_left;
+        ws->forwards = 1;
+        ws->port_left -= (uint8_t)port;
+        data += port;
+        len -= port;
+        s->feed_from += m->compressed ? 0 : port;
+    }
+    if (len == 0)
+        return;
+    if (m->channel == 0 || (m->channel == 1 && side == SERVER && !ws->forwards))
+        carry_bytes(ws, side, data, len, !m->compressed);
 }
 
 /* --- beginnings --- */
@@ -228,7 +268,10 @@ static void plain(struct websocket *ws, enum side side, const uint8_t *data, siz
         if (!m->unjudged && !m->opaque)
             ws_words_feed(ws, side, data, len);
     } else if (ws->carry == WS_CARRY_ON && !m->opaque) {
-        carry_bytes(ws, side, data, len, !m->compressed);
+        if (ws->channels)
+            carry_channel(ws, side, data, len);
+        else
+            carry_bytes(ws, side, data, len, !m->compressed);
     }
     check_size(ws, side);
 }

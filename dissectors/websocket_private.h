@@ -90,6 +90,7 @@ struct ws_message {
     uint8_t damaged; /* bytes of it were lost, it was begun before we looked */
     uint8_t unjudged; /* sent after the sender's own Close */
     uint8_t bad_text, too_long, too_many, short_of_memory;
+    uint8_t channel; /* of Kubernetes */
     uint32_t fragments, empty;
     uint64_t length; /* decoded */
     uint64_t wire;
@@ -209,6 +210,9 @@ struct websocket {
     uint8_t stream; /* in one of HTTP/2 (RFC 8441), not on a connection of its own */
     uint8_t pings_unknown; /* pings may have been sent before we looked */
     enum { WS_CARRY_UNDECIDED, WS_CARRY_ON, WS_CARRY_OFF } carry;
+    uint8_t channels;  /* a subprotocol of Kubernetes: the first byte of a message is its channel */
+    uint8_t forwards;  /* the server uses channel 0, which begins with ... */
+    uint8_t port_left; /* ... these bytes of a port number */
     char *subprotocol; /* for the carried layer; or NULL */
     size_t subprotocol_len;
     enum side first_close; /* NEITHER */
