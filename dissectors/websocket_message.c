@@ -99,8 +99,9 @@ static void carry_bytes(struct websocket *ws, enum side side, const uint8_t *dat
         ws->carry = WS_CARRY_OFF;
 }
 
-/* Kubernetes: the first byte of a message is its channel. Standard input and output make the tunnel;
- * where a port is forwarded both ways are channel 0, and the server begins with the port's number. */
+/* Kubernetes: the first byte of a message is its channel. Standard input and output make the
+ * tunnel; where a port is forwarded both ways are channel 0, and the server begins with the port's
+ * number. */
 static void carry_channel(struct websocket *ws, enum side side, const uint8_t *data, size_t len)
 {
     struct ws_side *s = &ws->side[side];

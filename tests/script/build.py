@@ -274,7 +274,14 @@ class Builder:
         fin, rsv, form, claimed, body = 1, 0, None, None, b""
         mask = "auto" if side == 0 else None
         deflate = bfinal = context = False
-        for w in words:
+        at = 0
+        while at < len(words):
+            w = words[at]
+            if at + 1 < len(words) and words[at + 1] == "(":  # an item inside
+                piece, at = self.piece(side, words, at)
+                body += piece
+                continue
+            at += 1
             if w == "nofin":
                 fin = 0
             elif w == "nomask":
