@@ -41,10 +41,19 @@ void ws_tell(struct websocket *ws, enum side side, enum rule rule, uint64_t offs
     emit_finding(ws, side, &finding);
 }
 
+/* Legal, or no receiver's concern: nobody fails a connection for it. */
+static int is_remark(enum rule rule)
+{
+    return rule == RULE_WS_PONG_UNSOLICITED || rule == RULE_WS_CLOSE_CODE_UNREGISTERED ||
+           rule == RULE_WS_CLOSE_1010_FROM_SERVER || rule == RULE_WS_CLOSE_1011_FROM_CLIENT;
+}
+
 void ws_find(struct websocket *ws, enum side side, enum rule rule, uint64_t offset,
              const struct mark *mark, const char *format, ...)
 {
     struct ws_side *s = &ws->side[side];
+    if (!s->frame.after_close && !is_remark(rule))
+        s->broken = 1;
     if (s->queue == NULL)
         s->queue = budget_alloc(layer_budget(ws->layer), sizeof *s->queue);
     if (s->queue == NULL || s->queue->count == WS_FINDINGS) {
@@ -203,6 +212,7 @@ static int begin_frame(struct websocket *ws, enum side side, const struct ws_hea
         return -1;
     if (s->headers == WS_JUDGED_FRAMES && !s->judged)
         believe(ws, side);
+    f->faulty = kinds != 0;
     s->any_frame = 1;
     s->last_masked = header->masked;
     s->phase = WS_IN_PAYLOAD;
@@ -482,15 +492,35 @@ static void last_look(struct websocket *ws, enum side side)
     (void)walk(ws, side, &c);
 }
 
+/* What two bytes of a header say about its place among the frames. */
+static void report_place(struct websocket *ws, enum side side)
+{
+    const struct ws_side *s = &ws->side[side];
+    const struct ws_frame *f = &s->frame;
+    unsigned opcode = f->header.opcode;
+    int data = opcode == WS_TEXT || opcode == WS_BINARY;
+    enum rule rule = RULE_WS_INTERLEAVED_MESSAGE;
+    if (f->after_close && opcode != WS_PONG)
+        rule = ws_is_control(opcode) ? RULE_WS_CONTROL_AFTER_CLOSE : RULE_WS_DATA_AFTER_CLOSE;
+    else if (opcode == WS_CONTINUATION && !s->message.open && !s->mid_message && !s->swallow)
+        rule = RULE_WS_CONTINUATION_WITHOUT_START;
+    else if (f->after_close || !data || !s->message.open)
+        return;
+    ws_find(ws, side, rule, f->offset, &f->start, "opcode %u, its header is cut", opcode);
+}
+
 /* The beginning of a header proves what it proves, also where the rest never came. */
 static void settle_partial(struct websocket *ws, enum side side)
 {
     struct ws_side *s = &ws->side[side];
-    if (s->phase == WS_AT_HEADER && s->partial == 2 && !s->closing.seen) {
+    if (s->phase == WS_AT_HEADER && s->partial == 2) {
         s->frame = (struct ws_frame){.header = s->partial_start,
                                      .offset = s->partial_offset,
-                                     .start = layer_mark(ws->layer, side, UINT64_MAX)};
-        ws_header_report(ws, side, ws_header_faults(ws, side, &s->partial_start, 1));
+                                     .start = layer_mark(ws->layer, side, UINT64_MAX),
+                                     .after_close = s->closing.seen != 0};
+        if (!s->frame.after_close)
+            ws_header_report(ws, side, ws_header_faults(ws, side, &s->partial_start, 1));
+        report_place(ws, side);
         s->partial = 1;
     }
     settle_findings(ws, side, 0, NULL);

@@ -41,6 +41,16 @@ void ws_control_payload(struct websocket *ws, enum side side, const uint8_t *dat
 
 /* --- close --- */
 
+/* Does this Close answer one with the same code? Then the code is the peer's choice (5.5.1: "it
+ * typically echos the status code it received"). */
+static int echoes(const struct websocket *ws, enum side side, unsigned code)
+{
+    const struct ws_side *peer = &ws->side[side_peer(side)];
+    const struct mark *start = &ws->side[side].frame.start;
+    return peer->closing.complete && peer->count.close_code == (int32_t)code &&
+           (!start->acked_valid || start->acked >= peer->closing.root_end);
+}
+
 static void judge_code(struct websocket *ws, enum side side, unsigned code)
 {
     const struct ws_frame *f = &ws->side[side].frame;
@@ -52,6 +62,8 @@ static void judge_code(struct websocket *ws, enum side side, unsigned code)
         ws_find(ws, side, RULE_WS_CLOSE_CODE_FORBIDDEN, f->offset, NULL, "code %u", code);
     else if (!registered && code < 4000)
         ws_find(ws, side, RULE_WS_CLOSE_CODE_UNREGISTERED, f->offset, NULL, "code %u", code);
+    else if (echoes(ws, side, code))
+        return;
     else if (code == 1010 && side == SERVER)
         ws_find(ws, side, RULE_WS_CLOSE_1010_FROM_SERVER, f->offset, NULL, "code 1010");
     else if (code == 1011 && side == CLIENT)
@@ -132,6 +144,7 @@ static void take_ping(struct websocket *ws, enum side side, const struct mark *m
     int closing = ws->first_close != NEITHER;
     p->ring[p->count++] = (struct ws_ping){
         .state = closing ? WS_PING_EXEMPT : WS_PING_OPEN,
+        .excused = s->broken,
         .offset = s->frame.offset,
         .packet = mark->packet,
         .time_ns = mark->time_ns,
@@ -151,6 +164,8 @@ static void tell_unanswered(struct websocket *ws, enum side answerer, const stru
                             uint64_t offset, const struct mark *late)
 {
     enum side pinger = side_peer(answerer);
+    if (ping->excused)
+        return;
     ws_tell(ws, answerer, RULE_WS_PING_UNANSWERED, offset,
             late != NULL ? late->packet : ping->packet,
             late != NULL ? late->time_ns : ping->time_ns, ws->options->frames ? ping->frame : 0,
@@ -210,7 +225,8 @@ static int64_t take_pong(struct websocket *ws, enum side side, const struct mark
         }
     }
     if (found == NULL) {
-        if (!ws->pings_unknown && !ws->side[pinger].hidden && !s->frame.after_close)
+        if (!ws->pings_unknown && !ws->side[pinger].hidden && !s->frame.after_close &&
+            !s->frame.faulty) /* which was told */
             mismatched_pong(ws, side, mark);
         return -1;
     }
@@ -343,7 +359,8 @@ static void judge_not_echoed(struct websocket *ws, enum session_end end, enum si
     if ((end != SESSION_END_FIN && end != SESSION_END_RST) || by == NEITHER)
         return;
     const struct ws_closing *peer = &ws->side[side_peer(by)].closing;
-    if (!peer->complete || ws->side[by].closing.seen || ws->side[by].hidden)
+    if (!peer->complete || ws->side[by].closing.seen || ws->side[by].hidden ||
+        ws->side[side_peer(by)].broken) /* then `by` failed the connection, Close or no Close */
         return;
     struct mark last = layer_mark(ws->layer, by, UINT64_MAX);
     if (!last.acked_valid || last.acked < peer->root_end)
@@ -388,15 +405,26 @@ static void judge_abnormal(struct websocket *ws, enum session_end end, enum side
             (long long)((idle_ns > 0 ? idle_ns : 0) / 1000000));
 }
 
+/* A clean pair is two Closes that the client had when it sent its FIN, and nothing wrong before: to
+ * fail the connection is its own to do. */
+static void judge_first_fin(struct websocket *ws, enum session_end end, enum side by)
+{
+    const struct ws_side *server = &ws->side[SERVER];
+    if (end != SESSION_END_FIN || by != CLIENT || !server->closing.seen || server->broken ||
+        !ws->side[CLIENT].closing.seen)
+        return;
+    struct mark mark = layer_mark(ws->layer, CLIENT, UINT64_MAX);
+    if (mark.acked_valid && mark.acked < server->closing.root_end)
+        return;
+    ws_tell(ws, CLIENT, RULE_WS_CLIENT_CLOSED_TCP_FIRST, layer_offset(ws->layer, CLIENT),
+            mark.packet, mark.time_ns, 0, "FIN before the server's");
+}
+
 static void judge_end(struct websocket *ws, enum session_end end, enum side by, int64_t idle_ns)
 {
-    int both = ws->side[CLIENT].closing.seen && ws->side[SERVER].closing.seen;
     judge_abnormal(ws, end, by, idle_ns);
-    if (both && end == SESSION_END_FIN && by == CLIENT && !ws->stream) {
-        struct mark mark = layer_mark(ws->layer, CLIENT, UINT64_MAX);
-        ws_tell(ws, CLIENT, RULE_WS_CLIENT_CLOSED_TCP_FIRST, layer_offset(ws->layer, CLIENT),
-                mark.packet, mark.time_ns, 0, "FIN before the server's");
-    }
+    if (!ws->stream)
+        judge_first_fin(ws, end, by);
     judge_not_echoed(ws, end, by);
 }
 

@@ -61,6 +61,7 @@ struct ws_frame {
     uint8_t damaged;     /* some of its bytes were lost */
     uint8_t after_close; /* of its own sender: nothing else is judged */
     uint8_t oversize;
+    uint8_t faulty; /* its header breaks a rule */
 };
 
 struct ws_buffer {
@@ -128,6 +129,7 @@ enum ws_ping_state { WS_PING_OPEN, WS_PING_COVERED, WS_PING_ANSWERED, WS_PING_EX
 
 struct ws_ping {
     enum ws_ping_state state;
+    uint8_t excused;  /* behind what its receiver may have failed the connection for */
     uint8_t passed;   /* its receiver had it and sent another frame without answering */
     uint8_t mismatch; /* ... and that frame was a pong with another payload: */
     uint64_t pong_offset, pong_packet, pong_frame;
@@ -191,6 +193,8 @@ struct ws_side {
     uint8_t alien, told_truncated, told_resync, told_secret, told_mixed, context_secret,
         context_reflected;
     uint8_t ended;      /* eof was called */
+    uint8_t broken;     /* it did, before its own Close, what a receiver may fail the connection for
+                           (RFC 6455 7.1.7): from there on nobody owes it an answer */
 };
 
 enum ws_pmd { WS_PMD_NONE, WS_PMD_AGREED, WS_PMD_GUESSED };

@@ -807,6 +807,111 @@ START_TEST(close_not_echoed)
 }
 END_TEST
 
+/* Who fails the connection for what the other side did owes it neither echo nor pong. */
+START_TEST(failed_connections)
+{
+    static const struct {
+        unsigned first;
+        const char *payload, *rules;
+    } closes[] = {
+        {CLOSE, "x", "C:ws-close-length-1"},
+        {CLOSE, "\x03\xe7", "C:ws-close-code-forbidden"},
+        {CLOSE, "\x03\xe8\xff", "C:ws-close-reason-utf8"},
+        {CLOSE | 0x70, "", "C:ws-rsv-without-extension"},
+        {CLOSE, "\x0b\xb9", "C:ws-close-code-unregistered S:ws-close-not-echoed"}, /* legal */
+        {CLOSE, "\x03\xe8", "S:ws-close-not-echoed"},
+    };
+    for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++) {
+        struct fake *f = session();
+        put(f, CLIENT, closes[i].first, closes[i].payload);
+        finish(f, SERVER);
+        expect(f, closes[i].rules);
+    }
+    for (int broken = 0; broken < 2; broken++) { /* the kernel had the ping, the program never */
+        struct fake *f = session();
+        put(f, CLIENT, TEXT, "Hello");
+        put(f, CLIENT, broken ? 0x83 : TEXT, "");
+        put(f, CLIENT, PING, "1");
+        put(f, SERVER, TEXT, "Hello");
+        finish(f, SERVER);
+        expect(f, broken ? "C:ws-opcode-reserved S:ws-abnormal-close"
+                         : "S:ws-ping-unanswered S:ws-abnormal-close");
+    }
+    struct fake *f = session(); /* nor is the pong to a broken ping one to nothing */
+    bytes(f, CLIENT, PING, NULL, 0);
+    put(f, SERVER, PONG, "");
+    shaped(f, CLIENT, PING | RSV1, "1", 1, (struct shape){0});
+    put(f, SERVER, PONG, "1");
+    put(f, CLIENT, TEXT, "the third frame, and it is a WebSocket");
+    put(f, CLIENT, 0x0A, "a pong without FIN");
+    expect(f, "C:ws-rsv-without-extension C:ws-control-fragmented");
+}
+END_TEST
+
+START_TEST(echoed_codes)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        enum side first = kind & 1 ? SERVER : CLIENT;
+        const char *body = kind & 1 ? "\x03\xf3" : "\x03\xf2"; /* 1011, 1010 */
+        struct fake *f = session();
+        put(f, first, CLOSE, body);
+        if (kind & 2) /* not an answer */
+            f->acked = 0;
+        put(f, side_peer(first), CLOSE, body);
+        expect(f, kind == 2   ? "S:ws-close-1010-from-server"
+                  : kind == 3 ? "C:ws-close-1011-from-client"
+                              : "");
+    }
+}
+END_TEST
+
+START_TEST(client_ends_first)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        struct fake *f = session();
+        put(f, CLIENT, CLOSE, "\x03\xe8");
+        put(f, SERVER, CLOSE | (kind == 1 ? 0x10 : 0), "\x03\xe8"); /* fails the connection, */
+        if (kind == 2)
+            f->acked = 0; /* or had ended it before */
+        finish(f, CLIENT);
+        expect(f, kind == 0   ? "C:ws-client-closed-tcp-first"
+                  : kind == 1 ? "S:ws-rsv-without-extension"
+                              : "");
+    }
+}
+END_TEST
+
+/* The mask was never sent: two bytes say what kind of frame it was to be, and where. */
+START_TEST(cut_in_the_header)
+{
+    static const struct {
+        unsigned before, first;
+        const char *rules;
+    } cuts[] = {
+        {TEXT, CONT, "C:ws-continuation-without-start C:ws-frame-truncated-at-close"},
+        {TEXT_MORE, CONT, "C:ws-frame-truncated-at-close"},
+        {TEXT_MORE, BINARY, "C:ws-interleaved-message C:ws-frame-truncated-at-close"},
+        {TEXT_MORE, PING, "C:ws-frame-truncated-at-close"},
+        {TEXT, TEXT, "C:ws-frame-truncated-at-close"},
+        {CLOSE, TEXT, "C:ws-data-after-close"},
+        {CLOSE, CONT, "C:ws-data-after-close"},
+        {CLOSE, PING, "C:ws-control-after-close"},
+        {CLOSE, PONG, ""},
+        {PING | 0x80, CONT, "C:ws-continuation-without-start C:ws-frame-truncated-at-close"},
+        {0x09, CONT, "C:ws-control-fragmented C:ws-frame-truncated-at-close"},
+    };
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        struct fake *f = session();
+        put(f, CLIENT, cuts[i].before, "");
+        const uint8_t start[2] = {(uint8_t)cuts[i].first, 0x85};
+        fake_data(f, CLIENT, start, 2);
+        put(f, SERVER, CLOSE, "\x03\xea");
+        finish(f, SERVER);
+        expect(f, cuts[i].rules);
+    }
+}
+END_TEST
+
 START_TEST(pings_that_are_answered)
 {
     struct fake *f = session();
@@ -1464,6 +1569,10 @@ static void add_control(TCase *cases)
     tcase_add_test(cases, nothing_was_said);
     tcase_add_test(cases, who_closes_first);
     tcase_add_test(cases, close_not_echoed);
+    tcase_add_test(cases, failed_connections);
+    tcase_add_test(cases, echoed_codes);
+    tcase_add_test(cases, client_ends_first);
+    tcase_add_test(cases, cut_in_the_header);
     tcase_add_test(cases, pings_that_are_answered);
     tcase_add_test(cases, pings_that_are_not_answered);
     tcase_add_test(cases, pongs);
