@@ -666,6 +666,11 @@ static int end_forgotten(struct store *store, const struct store_flow *flow, con
     return store_run(store, update);
 }
 
+static int64_t smaller_rtt(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int flow_end_sessions(struct store *store, struct store_flow *flow,
                              const struct event *event)
 {
@@ -673,6 +678,10 @@ static int flow_end_sessions(struct store *store, struct store_flow *flow,
     const struct end end = {close->last_ns, close->idle_ns, session_end_of(close->end),
                             close->end_side};
     for (struct store_session *s = flow->sessions; s != NULL; s = s->next) {
+        s->verdict.network = !s->verdict.ended;
+        s->verdict.resent[CLIENT] = close->side[CLIENT].retransmits;
+        s->verdict.resent[SERVER] = close->side[SERVER].retransmits;
+        s->verdict.rtt_ns = smaller_rtt(close->side[CLIENT].rtt_ns, close->side[SERVER].rtt_ns);
         int result = s->verdict.ended ? s->stale ? write_verdict(store, s) : 0
                                       : end_write(store, s, s->row, &end);
         if (result != 0 || store_finding_counts(store, s->findings) != 0)

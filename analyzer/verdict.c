@@ -213,6 +213,26 @@ static void end(struct buffer *out, const struct verdict *verdict)
     }
 }
 
+/* Where nobody says why it ended: was it the network or who should have answered? */
+static void blame(struct buffer *out, const struct verdict *verdict)
+{
+    enum { MANY = 3 };
+    int by_itself = verdict->end == SESSION_END_IDLE || verdict->end == SESSION_END_RST;
+    int closed = verdict->close_code[CLIENT] >= 0 || verdict->close_code[SERVER] >= 0;
+    if (!verdict->network || !verdict->ended || closed ||
+        (verdict->outcome != OUTCOME_UNANSWERED && !by_itself))
+        return;
+    enum side worse = verdict->resent[CLIENT] >= verdict->resent[SERVER] ? CLIENT : SERVER;
+    if (verdict->resent[worse] >= MANY) {
+        buffer_format(out, "; %s had to send %" PRIu64 " packets again, which points at the network",
+                      side_word(worse), verdict->resent[worse]);
+    } else if (verdict->rtt_ns >= 0 && verdict->resent[CLIENT] + verdict->resent[SERVER] == 0) {
+        buffer_word(out, "; the network answered within ");
+        duration(out, verdict->rtt_ns);
+        buffer_word(out, " and lost nothing");
+    }
+}
+
 /* ---------------------------------------------------------------- what happened */
 
 static void spoken(struct buffer *out, const struct verdict *verdict)
@@ -225,6 +245,7 @@ static void spoken(struct buffer *out, const struct verdict *verdict)
         duration(out, verdict->duration_ns);
     }
     end(out, verdict);
+    blame(out, verdict);
     if (verdict->frames_lost > 0)
         buffer_format(out, " (%" PRIu64 " frames were too many to be stored)",
                       verdict->frames_lost);
@@ -273,6 +294,7 @@ static void unanswered(struct buffer *out, const struct verdict *verdict)
         buffer_word(out, verdict->end == SESSION_END_IDLE ? "" : " after the request");
     }
     cause(out, verdict);
+    blame(out, verdict);
 }
 
 static void answered(struct buffer *out, const struct verdict *verdict, const char *word)

@@ -25,6 +25,9 @@ struct verdict {
     uint64_t messages;   /* of both sides */
     int32_t close_code[2]; /* -1: none */
     uint64_t frames_lost;
+    int network;         /* the flow has ended and these are known: */
+    uint64_t resent[2];  /* packets that a side had to send again */
+    int64_t rtt_ns;      /* the smallest round trip of both; -1: unknown */
 };
 
 /* Appends the sentence: printable ASCII, without a full stop. Text from the wire is cut and what

@@ -39,6 +39,28 @@ static struct verdict switched(enum session_end end, enum side side, int64_t idl
                             .close_code = {-1, -1}};
 }
 
+START_TEST(test_network_or_application)
+{
+    struct verdict verdict = switched(SESSION_END_RST, CLIENT, 61000 * ms);
+    ck_assert_ptr_null(strstr(sentence(&verdict), "network"));
+    verdict.network = 1;
+    verdict.rtt_ns = 3 * ms;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "without a close frame; the network answered "
+                                                     "within 3.0 ms and lost nothing"));
+    verdict.resent[SERVER] = 2;
+    ck_assert_ptr_null(strstr(sentence(&verdict), "network"));
+    verdict.resent[SERVER] = 7;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "; the server had to send 7 packets again, "
+                                                     "which points at the network"));
+    verdict.close_code[CLIENT] = 1000; /* it said goodbye */
+    ck_assert_ptr_null(strstr(sentence(&verdict), "network"));
+    verdict = refused(403, CAUSE_ORIGIN);
+    verdict.network = 1;
+    verdict.resent[CLIENT] = 9;
+    ck_assert_ptr_null(strstr(sentence(&verdict), "network"));
+}
+END_TEST
+
 START_TEST(test_refused)
 {
     struct verdict verdict = refused(403, CAUSE_ORIGIN);
@@ -156,6 +178,7 @@ Suite *verdict_suite(void)
     Suite *suite = suite_create("verdict");
     TCase *tcase = tcase_create("verdict");
     tcase_add_test(tcase, test_refused);
+    tcase_add_test(tcase, test_network_or_application);
     tcase_add_test(tcase, test_switched);
     tcase_add_test(tcase, test_unanswered);
     tcase_add_test(tcase, test_any_text);
