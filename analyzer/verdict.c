@@ -224,7 +224,8 @@ static void blame(struct buffer *out, const struct verdict *verdict)
         return;
     enum side worse = verdict->resent[CLIENT] >= verdict->resent[SERVER] ? CLIENT : SERVER;
     if (verdict->resent[worse] >= MANY) {
-        buffer_format(out, "; %s had to send %" PRIu64 " packets again, which points at the network",
+        buffer_format(out,
+                      "; %s had to send %" PRIu64 " packets again, which points at the network",
                       side_word(worse), verdict->resent[worse]);
     } else if (verdict->rtt_ns >= 0 && verdict->resent[CLIENT] + verdict->resent[SERVER] == 0) {
         buffer_word(out, "; the network answered within ");
