@@ -29,7 +29,7 @@ void starttls_ask_host(struct starttls *s, struct text method, const char *proto
     s->protocol = protocol;
     s->session = layer_session_new(s->layer);
     s->pending = 1;
-    s->lost = s->refused = s->told = 0;
+    s->lost = s->torn = s->refused = s->told = 0;
     struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session, .offset = offset};
     event.u.session_open.mechanism = MECHANISM_STARTTLS;
     event.u.session_open.method = method;
@@ -64,9 +64,9 @@ static void switch_now(struct starttls *s, int assumed)
         .table = "starttls",
         .token = protocol,
         .session = s->session,
-        .mismatch_rule = strcmp(s->protocol, "TLS") == 0 ? &no_hello : NULL,
+        .mismatch_rule = strcmp(s->protocol, "TLS") == 0 && !s->torn ? &no_hello : NULL,
         .hints = hints,
-        .hint_count = assumed ? 2 : 1,
+        .hint_count = assumed || s->torn ? 2 : 1,
     };
     (void)layer_switch(s->layer, &handover); /* -1 is reported, and the rest becomes opaque */
 }
@@ -115,6 +115,11 @@ void starttls_clear(struct starttls *s, uint64_t offset, struct text what, int c
 void starttls_lose(struct starttls *s)
 {
     s->lost = s->pending;
+}
+
+void starttls_tear(struct starttls *s)
+{
+    s->torn = s->pending;
 }
 
 struct result starttls_wait(struct starttls *s, const struct slice *slice)

@@ -19,6 +19,7 @@ struct starttls { /* part of a dissector's state; starttls_open() first */
     uint32_t session;     /* of the newest attempt, 0: there was none */
     uint8_t pending;      /* it waits for its answer */
     uint8_t lost;         /* ... which may have been in a gap */
+    uint8_t torn;         /* bytes of the client behind it are missing */
     uint8_t offered, refused, told, inside_tls;
 };
 
@@ -51,6 +52,10 @@ void starttls_clear(struct starttls *s, uint64_t offset, struct text what, int c
 
 /* A gap in the server's stream while an attempt is pending: its answer may have been in there. */
 void starttls_lose(struct starttls *s);
+
+/* A gap in the client's stream while an attempt is pending: what it says next need not be the
+ * beginning of anything. */
+void starttls_tear(struct starttls *s);
 
 /* The client's bytes while an attempt is pending: V_WAIT_PEER, or where the answer was lost and
  * these bytes prove the grant, V_SWITCHED with nothing consumed; where they prove that there was
