@@ -104,15 +104,31 @@ int talk_full(const struct talk *t)
     return t->count >= TALK_OWED;
 }
 
+static void drop(struct talk *t, size_t i)
+{
+    size_t behind = --t->count - i;
+    memmove(&t->kind[i], &t->kind[i + 1], behind * sizeof t->kind[0]);
+    memmove(&t->tag[i], &t->tag[i + 1], behind * sizeof t->tag[0]);
+}
+
+void talk_forget(struct talk *t)
+{
+    if (t->count > 0)
+        drop(t, 0);
+}
+
+int talk_owes(const struct talk *t, int kind)
+{
+    return memchr(t->kind, kind, t->count) != NULL;
+}
+
 int talk_answer(struct talk *t, uint64_t tag)
 {
     for (size_t i = 0; i < t->count; i++) {
         if (t->tag[i] != tag)
             continue;
         int kind = t->kind[i];
-        size_t behind = --t->count - i;
-        memmove(&t->kind[i], &t->kind[i + 1], behind * sizeof t->kind[0]);
-        memmove(&t->tag[i], &t->tag[i + 1], behind * sizeof t->tag[0]);
+        drop(t, i);
         return kind;
     }
     return -1;

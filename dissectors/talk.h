@@ -51,6 +51,8 @@ struct result talk_text(struct talk *t, enum side side, const struct slice *slic
 /* A command: its reply is owed. Call talk_full() before: the client has to wait then. */
 void talk_ask(struct talk *t, int kind, uint64_t tag);
 int talk_full(const struct talk *t);
+void talk_forget(struct talk *t); /* the oldest */
+int talk_owes(const struct talk *t, int kind);
 
 /* The oldest command with this tag is answered: its kind; -1: there is none. */
 int talk_answer(struct talk *t, uint64_t tag);
