@@ -290,9 +290,10 @@ static void untagged(struct imap *m, struct text rest)
 }
 
 /* Returns 1 where it grants. */
-static int answer_tls(struct imap *m, struct text word, struct text text, const struct line *line)
+static int answer_tls(struct imap *m, struct text all, const struct line *line)
 {
-    struct starttls_answer answer = {.reason = text, .begin = line->offset,
+    struct text text = all, word = line_word(&text);
+    struct starttls_answer answer = {.reason = all, .begin = line->offset,
                                      .end = line->offset + line->len - 1};
     if (!m->tls.pending)
         return 0;
@@ -300,6 +301,7 @@ static int answer_tls(struct imap *m, struct text word, struct text text, const 
         starttls_grant(&m->tls, &answer);
         return 1;
     }
+    text = trimmed(text);
     int down = text_begins(text, "[UNAVAILABLE]") || text_begins(text, "[SERVERBUG]");
     starttls_refuse(&m->tls, &answer, down                   ? CAUSE_UPSTREAM
                                       : text_is(word, "BAD") ? CAUSE_ROUTE
@@ -310,7 +312,7 @@ static int answer_tls(struct imap *m, struct text word, struct text text, const 
 /* "a1 OK done". Returns 1 where it grants the switch. */
 static int tagged(struct imap *m, struct text tag, struct text rest, const struct line *line)
 {
-    struct text word = line_word(&rest), text = trimmed(rest);
+    struct text all = trimmed(rest), word = line_word(&rest), text = trimmed(rest);
     uint64_t number = talk_tag(tag);
     if (!text_is(word, "OK") && !text_is(word, "NO") && !text_is(word, "BAD"))
         return 0;
@@ -324,7 +326,7 @@ static int tagged(struct imap *m, struct text tag, struct text rest, const struc
         m->reading = COMMANDS;
     if (kind == COMPRESS)
         m->deaf = (uint8_t)text_is(word, "OK");
-    return kind == STARTTLS && answer_tls(m, word, text, line);
+    return kind == STARTTLS && answer_tls(m, all, line);
 }
 
 /* "+": the client may go on. */

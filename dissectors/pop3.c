@@ -166,7 +166,7 @@ static enum cause cause_of(struct text text)
 /* Returns 1 where it grants. */
 static int answer_tls(struct pop3 *p, int ok, struct text text, const struct line *line)
 {
-    struct starttls_answer answer = {.reason = text, .begin = line->offset,
+    struct starttls_answer answer = {.reason = line->text, .begin = line->offset,
                                      .end = line->offset + line->len - 1};
     if (!p->tls.pending || p->tls.lost)
         return 0;

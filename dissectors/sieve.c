@@ -171,7 +171,7 @@ static struct text text_of(struct text rest)
 /* Returns 1 where it grants. */
 static int answer_tls(struct sieve *s, struct text word, struct text text, const struct line *line)
 {
-    struct starttls_answer answer = {.reason = text, .begin = line->offset,
+    struct starttls_answer answer = {.reason = line->text, .begin = line->offset,
                                      .end = line->offset + line->len - 1};
     if (!s->tls.pending || s->tls.lost)
         return 0;

@@ -95,7 +95,9 @@ void starttls_refuse(struct starttls *s, const struct starttls_answer *answer, e
                   ? snprintf(evidence, sizeof evidence, "%d %.*s", answer->status, reason,
                              answer->reason.data != NULL ? answer->reason.data : "")
                   : snprintf(evidence, sizeof evidence, "%.*s", reason,
-                             answer->reason.data != NULL ? answer->reason.data : "refused");
+                             answer->reason.data != NULL ? answer->reason.data : "");
+    if (len == 0)
+        len = snprintf(evidence, sizeof evidence, "refused");
     tell(s, SERVER, RULE_STARTTLS_REFUSED, answer->begin, (struct text){evidence, (size_t)len});
 }
 
