@@ -252,7 +252,7 @@ static struct result client(struct imap *m, const struct slice *slice)
         else
             invite(m, 0, 1, len);
     }
-    return result;
+    return starttls_asked(&m->tls, line.line.len);
 }
 
 /* --- answers --- */

@@ -150,7 +150,7 @@ static struct result client(struct pop3 *p, const struct slice *slice)
     } else if (line.line.text.len > 0) {
         command(p, &line.line);
     }
-    return result;
+    return starttls_asked(&p->tls, line.line.len);
 }
 
 /* --- replies --- */

@@ -152,7 +152,7 @@ static struct result client(struct sieve *s, const struct slice *slice)
         command(s, &line.line);
     if (!s->tls.pending && talk_literal(&line, &len, &plus))
         talk_expect(talk, CLIENT, len);
-    return result;
+    return starttls_asked(&s->tls, line.line.len);
 }
 
 /* --- answers --- */

@@ -251,7 +251,7 @@ static struct result client(struct smtp *s, const struct slice *slice)
     } else if (line.line.text.len > 0) {
         command(s, &line.line);
     }
-    return result;
+    return starttls_asked(&s->tls, line.line.len);
 }
 
 /* --- replies --- */
