@@ -15,14 +15,15 @@ struct entry {
 };
 
 static const struct entry entries[] = {
-    {&http1_dissector, 1},      {&tls_dissector, 1},     {&ssh_named, 1},
-    {&http2_dissector, 1},      {&ftp_dissector, 1},     {&nntp_dissector, 1},
-    {&irc_dissector, 1},        {&ldap_dissector, 1},    {&xmpp_dissector, 1},
-    {&postgresql_dissector, 1}, {&mysql_dissector, 1},   {&rdp_dissector, 1},
-    {&socks_dissector, 1},      {&proxy_dissector, 1},   {&gnutella_dissector, 1},
-    {&derp_dissector, 1},       {&websocket_dissector, 0}, {&spdy_dissector, 0},
-    {&capsule_dissector, 0},    {&docker_dissector, 0},  {&tailscale_dissector, 0},
-    {&gssapi_named, 0},         {&template_dissector, 0},
+    {&http1_dissector, 1},       {&tls_dissector, 1},         {&ssh_named, 1},
+    {&http2_dissector, 1},       {&smtp_dissector, 1},        {&imap_dissector, 1},
+    {&pop3_dissector, 1},        {&sieve_dissector, 1},       {&ftp_dissector, 1},
+    {&nntp_dissector, 1},        {&irc_dissector, 1},         {&ldap_dissector, 1},
+    {&xmpp_dissector, 1},        {&postgresql_dissector, 1},  {&mysql_dissector, 1},
+    {&rdp_dissector, 1},         {&socks_dissector, 1},       {&proxy_dissector, 1},
+    {&gnutella_dissector, 1},    {&derp_dissector, 1},        {&websocket_dissector, 0},
+    {&spdy_dissector, 0},        {&capsule_dissector, 0},     {&docker_dissector, 0},
+    {&tailscale_dissector, 0},   {&gssapi_named, 0},          {&template_dissector, 0},
 };
 
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
