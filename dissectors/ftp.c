@@ -1,168 +1,257 @@
 /*
  * The control connection of FTP (RFC 959) as far as its security goes: AUTH TLS (RFC 4217), AUTH
- * GSSAPI (RFC 2228), what FEAT (RFC 2389) offers, and passwords in the clear. Replies are matched
- * to commands by counting: each command has one final reply.
+ * GSSAPI (RFC 2228), what the reply to FEAT (RFC 2389) offers, and passwords in the clear. Each
+ * final reply is matched to its command.
  */
 #include <string.h>
 
 #include "detail.h"
-#include "line.h"
 #include "starttls.h"
+#include "talk.h"
 #include "text.h"
 
-enum { LINE_MOST = 2048, GREETING_MOST = 80, PROBE_MOST = 512 };
+enum { GREETING_MOST = 80, METHOD_MOST = 64, TELNET_IAC = 0xf0, GREETING_SEEN = 2048 };
+
+enum kind { OTHER, GREETING, FEATURES, SECURITY };
 
 struct ftp {
     struct starttls tls;
-    uint64_t outstanding; /* final replies that are owed, the greeting among them */
-    uint64_t begin;       /* of the reply that is being read */
-    int code;             /* of a reply of several lines; 0: none is open */
-    int unsure;           /* bytes were lost: counting proves nothing */
-    int password;         /* a user was named in the clear */
-    char greeting[GREETING_MOST];
-    size_t greeting_len;
+    struct talk talk;
+    uint64_t begin; /* of the reply that is being read */
+    int code;       /* of a reply of several lines; 0: none is open */
+    int anonymous;  /* the user that was named last is nobody */
+    char greeting[GREETING_MOST], host[GREETING_MOST];
+    size_t greeting_len, host_len;
 };
 
 /* --- recognition --- */
 
-static int probe_server(struct text bytes)
+/* What a whole line of the greeting says; 0: nothing. */
+static int greeting_of(struct text line)
 {
-    int more;
-    struct text text;
-    if (bytes.len < 4)
-        return memcmp(bytes.data, "220", bytes.len < 3 ? bytes.len : 3) == 0 ? 0 : -1;
-    if (line_code(bytes.len > 4 ? (struct text){bytes.data, 4} : bytes, &more, &text) != 220)
+    if (text_contains(line, "SMTP") || text_contains(line, "LMTP"))
         return -1;
-    if (bytes.len > PROBE_MOST)
-        bytes.len = PROBE_MOST;
-    if (text_contains(bytes, "SMTP") || text_contains(bytes, "LMTP"))
-        return -1;
-    return text_contains(bytes, "FTP") ? 80 : 0;
+    return text_contains(line, "FTP") ? 80 : 0;
 }
 
-static int probe_client(struct text bytes)
+/* 331 begins where a client went on in the clear behind a grant. */
+static int is_begin(struct text bytes)
 {
-    static const struct line_start words[] = {
-        {"AUTH TLS", 75}, {"AUTH SSL", 75}, {"AUTH GSSAPI", 75}, {"FEAT\r\n", 70}, {"HOST ", 40},
-        {"USER ", 30},
-    };
-    return line_probe(bytes, words, sizeof words / sizeof words[0]);
+    size_t len = bytes.len < 3 ? bytes.len : 3;
+    if (memcmp(bytes.data, "220", len) != 0 && memcmp(bytes.data, "331", len) != 0)
+        return 0;
+    return bytes.len < 4 || strchr(" -\r\n", bytes.data[3]) != NULL;
+}
+
+static int probe_server(struct text bytes)
+{
+    if (!is_begin(bytes))
+        return -1;
+    for (int first = 1, more = 1; more && bytes.len > 0; first = 0) {
+        const char *lf = memchr(bytes.data, '\n', bytes.len);
+        if (lf == NULL)
+            return bytes.len < GREETING_SEEN ? 0 : -1;
+        struct text line = {bytes.data, (size_t)(lf - bytes.data)};
+        int is = first && line.data[0] == '3' ? 50 : greeting_of(line);
+        if (is != 0)
+            return is;
+        /* Within a reply a line may begin with anything; its last one has the code again. */
+        more = line.len < 4 || memcmp(line.data, "220 ", 4) != 0;
+        bytes = (struct text){lf + 1, bytes.len - line.len - 1};
+    }
+    return 0;
 }
 
 static int ftp_probe(enum side side, const uint8_t *data, size_t len)
 {
+    static const struct line_start words[] = {
+        {"AUTH TLS", 75}, {"AUTH SSL", 75}, {"AUTH GSSAPI", 40}, {"FEAT\r\n", 70}, {"FEAT\n", 70},
+        {"HOST ", 0},     {"USER ", 0},     {"SYST\r\n", 60},   {"HELP", 0},      {"NOOP", 0},
+        {"QUIT", 0},      {"CLNT ", 60},    {"OPTS UTF8", 60},  {"OPTS utf8", 60},
+    };
     struct text bytes = {(const char *)data, len};
-    return len == 0 ? 0 : side == SERVER ? probe_server(bytes) : probe_client(bytes);
+    if (len == 0)
+        return 0;
+    return side == SERVER ? probe_server(bytes)
+                          : line_probe(bytes, words, sizeof words / sizeof words[0]);
 }
 
 static int ftp_open(struct layer *layer, void *state, const struct handover *handover)
 {
     struct ftp *f = state;
-    (void)handover;
     starttls_open(&f->tls, layer);
-    f->outstanding = layer_from_start(layer) ? 1 : 0;
-    f->unsure = !layer_from_start(layer);
+    f->talk.unsure = !layer_from_start(layer);
+    /* Behind a grant that nobody followed there is no greeting. */
+    if (!f->talk.unsure && handover_hint(handover, "starttls").data == NULL)
+        talk_ask(&f->talk, GREETING, 0);
     return 0;
 }
 
 /* --- commands --- */
 
+static void command_auth(struct ftp *f, struct text kind, const struct line *line)
+{
+    struct text method = line->text;
+    int gssapi = text_is(kind, "GSSAPI");
+    if (method.len > METHOD_MOST)
+        method.len = METHOD_MOST;
+    talk_ask(&f->talk, SECURITY, 0);
+    if (gssapi || text_is(kind, "SSL") || text_begins(kind, "TLS")) /* TLS-C, TLS-P */
+        starttls_ask_host(&f->tls, method, gssapi ? "GSSAPI" : "TLS",
+                          talk_kept(f->host, f->host_len), line->offset + line->len - 1);
+}
+
 static void command(struct ftp *f, const struct line *line)
 {
-    struct text rest = line->text, word = line_word(&rest), argument = rest;
-    struct text kind = line_word(&argument);
-    uint64_t last = line->offset + line->len - 1;
-    f->outstanding++;
-    if (text_is(word, "AUTH") && (text_begins(kind, "TLS") || text_is(kind, "SSL")))
-        starttls_ask(&f->tls, line->text, "TLS", last);
-    else if (text_is(word, "AUTH") && text_is(kind, "GSSAPI"))
-        starttls_ask(&f->tls, line->text, "GSSAPI", last);
-    else if (text_is(word, "PASS") && !f->password) {
-        f->password = 1;
-        starttls_clear(&f->tls, line->offset, TEXT_LITERAL("USER and PASS"), 1);
+    struct text rest = line->text;
+    while (rest.len > 0 && (unsigned char)rest.data[0] >= TELNET_IAC) /* in front of ABOR */
+        rest = (struct text){rest.data + 1, rest.len - 1};
+    struct text word = line_word(&rest), argument = line_word(&rest);
+    if (text_is(word, "AUTH")) {
+        command_auth(f, argument, line);
+        return;
     }
+    talk_ask(&f->talk, text_is(word, "FEAT") ? FEATURES : OTHER, 0);
+    if (text_is(word, "USER"))
+        f->anonymous = text_is(argument, "anonymous") || text_is(argument, "ftp");
+    else if (text_is(word, "PASS") && !f->anonymous)
+        starttls_clear(&f->tls, line->offset, TEXT_LITERAL("USER and PASS"), 1);
+}
+
+/* A password is judged by what the server has said before it. */
+static int is_judged(const struct line *line)
+{
+    struct text rest = line->text;
+    return text_is(line_word(&rest), "PASS");
 }
 
 static struct result client(struct ftp *f, const struct slice *slice)
 {
-    struct line line;
+    struct talk *talk = &f->talk;
+    struct talk_line line;
+    struct result result;
     if (f->tls.pending) {
-        struct result result = starttls_wait(&f->tls, slice);
+        result = starttls_wait(&f->tls, slice);
         if (f->tls.pending || result.verdict != V_OK)
             return result;
     }
-    if (!line_take(slice, LINE_MOST, &line))
+    if (talk->unsure) {
+        result = starttls_unseen(&f->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
+    if (talk_full(talk))
+        return (struct result){.verdict = V_WAIT_PEER};
+    uint8_t inside = talk->inside[CLIENT];
+    if (!talk_take(talk, CLIENT, slice, &line))
         return line_wanted(slice);
-    command(f, &line);
-    return starttls_asked(&f->tls, line.len);
+    result = (struct result){.verdict = V_OK, .consumed = line.line.len};
+    if (!line.first || line.line.text.len == 0)
+        return result;
+    if (is_judged(&line.line) && talk_behind(talk)) {
+        talk->inside[CLIENT] = inside;
+        return (struct result){.verdict = V_WAIT_PEER};
+    }
+    command(f, &line.line);
+    return starttls_asked(&f->tls, line.line.len);
 }
 
 /* --- replies --- */
 
 static enum cause cause_of(int code)
 {
-    return code == 530 || code == 533 ? CAUSE_AUTH
-           : code == 431 || code == 421 || code == 432 ? CAUSE_UPSTREAM
-           : code >= 500 && code <= 504                ? CAUSE_ROUTE
-                                                       : CAUSE_UNKNOWN;
+    switch (code) {
+    case 421:
+    case 431:
+    case 451:
+        return CAUSE_UPSTREAM;
+    case 501:
+    case 503:
+        return CAUSE_BAD_REQUEST;
+    case 500:
+    case 502:
+    case 504:
+        return CAUSE_ROUTE;
+    case 530:
+    case 532:
+    case 533:
+        return CAUSE_AUTH;
+    default:
+        return CAUSE_UNKNOWN;
+    }
 }
 
-/* Returns 1 where the reply grants what was asked. */
-static int final_reply(struct ftp *f, int code, struct text text, const struct line *line)
+static int answer_tls(struct ftp *f, int code, struct text text, const struct line *line)
 {
-    int mine = f->tls.pending && (f->outstanding <= 1 || f->unsure);
-    int grants = code == 234 || code == 334;
-    if (f->outstanding > 0)
-        f->outstanding--;
-    if (!mine || (f->unsure && !grants && f->tls.lost))
-        return 0;
     struct starttls_answer answer = {.status = code, .reason = text, .begin = f->begin,
                                      .end = line->offset + line->len - 1};
-    if (grants) {
+    int grants = code == 234 || code == 334;
+    if (!f->tls.pending || (!grants && (f->tls.lost || (f->talk.unsure && code < 400))))
+        return 0;
+    if (grants)
         starttls_grant(&f->tls, &answer);
-        return 1;
-    }
-    starttls_refuse(&f->tls, &answer, cause_of(code));
+    else
+        starttls_refuse(&f->tls, &answer, cause_of(code));
+    return grants;
+}
+
+/* A final reply is complete. Returns 1 where it grants what was asked. */
+static int reply(struct ftp *f, int code, struct text text, const struct line *line)
+{
+    int kind = talk_answer(&f->talk, 0);
+    if (kind == GREETING && code != 220 && code < 400) /* there was none */
+        kind = talk_answer(&f->talk, 0);
+    if (kind == SECURITY || (kind < 0 && f->talk.unsure))
+        return answer_tls(f, code, text, line);
     return 0;
 }
 
-/* What a line within the reply to FEAT, or of a greeting, offers. */
-static void inside(struct ftp *f, struct text text)
+/* A line of the reply to FEAT: "AUTH TLS", "AUTH SSL;TLS;TLS-C;". */
+static void feature(struct ftp *f, struct text text)
 {
-    struct text word = line_word(&text);
-    if (text_is(word, "AUTH") && (text_contains(text, "TLS") || text_contains(text, "SSL")))
+    int due = f->talk.count > 0 ? f->talk.kind[0] : -1;
+    if ((due == FEATURES || (due < 0 && f->talk.unsure)) &&
+        text_is(line_word(&text), "AUTH") &&
+        (text_contains(text, "TLS") || text_contains(text, "SSL")))
         starttls_offer(&f->tls);
 }
 
 static void greet(struct ftp *f, struct text text)
 {
-    if (f->greeting_len > 0 || text.len == 0)
+    if (f->greeting_len > 0 || f->talk.count == 0 || f->talk.kind[0] != GREETING)
         return;
-    f->greeting_len = text.len < GREETING_MOST ? text.len : GREETING_MOST;
-    memcpy(f->greeting, text.data, f->greeting_len);
+    f->greeting_len = talk_keep(f->greeting, sizeof f->greeting, text);
+    f->host_len = talk_keep(f->host, sizeof f->host, talk_host(text));
 }
 
 static struct result server(struct ftp *f, const struct slice *slice)
 {
-    struct line line;
+    struct talk_line line;
     struct text text;
     int more = 0;
-    if (!line_take(slice, LINE_MOST, &line))
-        return line_wanted(slice);
-    struct result result = {.verdict = V_OK, .consumed = line.len};
-    int code = line_code(line.text, &more, &text);
-    if (f->code != 0 && code != f->code) {
-        inside(f, line.text);
-        return result;
+    if (talk_early(&f->talk))
+        return (struct result){.verdict = V_WAIT_PEER};
+    if (f->talk.unsure) {
+        struct result unseen = starttls_unseen(&f->tls, SERVER, slice);
+        if (unseen.verdict != V_OK)
+            return unseen;
     }
-    if (code < 0) /* no line of a reply: nothing to go by */
+    if (!talk_take(&f->talk, SERVER, slice, &line))
+        return line_wanted(slice);
+    struct result result = {.verdict = V_OK, .consumed = line.line.len};
+    int code = line.first ? line_code(line.line.text, &more, &text) : -1;
+    if (line.first && f->code != 0 && code != f->code)
+        feature(f, line.line.text);
+    if (code < 0 || (f->code != 0 && code != f->code)) /* within a reply, or nothing to go by */
         return result;
     if (f->code == 0)
-        f->begin = line.offset;
+        f->begin = line.line.offset;
+    else
+        feature(f, text);
     if (code == 220)
         greet(f, text);
     f->code = more ? code : 0;
-    if (!more && code >= 200 && final_reply(f, code, text, &line))
+    if (!more && code >= 200 && reply(f, code, text, &line.line))
         result.verdict = V_SWITCHED;
     return result;
 }
@@ -170,25 +259,26 @@ static struct result server(struct ftp *f, const struct slice *slice)
 static struct result ftp_data(struct layer *layer, void *state, enum side side,
                               const struct slice *slice)
 {
-    const struct ftp *f = state;
-    /* A reply is read behind its command, which may wait for the reply to the one before. */
-    if (side == SERVER && f->outstanding == 0 && !f->unsure && layer_held(layer, CLIENT) > 0)
-        return (struct result){.verdict = V_WAIT_PEER};
+    (void)layer;
     return side == CLIENT ? client(state, slice) : server(state, slice);
 }
 
-/* Lines are found again at the next line end; what was lost with it counts for nothing. */
+/* Lines are found again at the next line end. */
 static struct result ftp_gap(struct layer *layer, void *state, enum side side, uint64_t offset,
                              uint64_t len)
 {
     struct ftp *f = state;
     (void)layer;
     (void)offset;
-    (void)len;
-    f->unsure = 1;
-    f->code = 0;
-    if (side == SERVER)
+    (void)talk_gap(&f->talk, side, len);
+    f->talk.inside[CLIENT] = 0; /* the form of a command tells where one begins */
+    f->talk.blind = 0;
+    if (side == SERVER) {
+        f->code = 0;
         starttls_lose(&f->tls);
+    } else if (f->tls.pending) {
+        starttls_tear(&f->tls);
+    }
     return (struct result){.verdict = V_OK};
 }
 

@@ -1,185 +1,318 @@
 /*
- * NNTP (RFC 3977) as far as its security goes: STARTTLS (RFC 4642), AUTHINFO (RFC 4643). Replies
- * are matched to commands by counting; articles and lists are passed over up to the line with the
- * single dot, so that nothing in them is taken for a command or a reply.
+ * NNTP (RFC 3977) as far as its security goes: STARTTLS (RFC 4642), what the capabilities offer,
+ * AUTHINFO (RFC 4643). Each reply is matched to its command; articles and lists are passed over up
+ * to the line with the single dot, so that nothing in them is taken for a command or a reply. Once
+ * both sides compress (RFC 8054), nothing is read any more.
  */
 #include <string.h>
 
 #include "detail.h"
-#include "line.h"
 #include "starttls.h"
+#include "talk.h"
 #include "text.h"
 
-enum { LINE_MOST = 2048, GREETING_MOST = 80, PROBE_MOST = 512 };
+enum { GREETING_MOST = 80, METHOD_MOST = 64, GREETING_SEEN = 2048 };
 
-enum wait { NOTHING, LISTGROUP, ARTICLE }; /* whose reply decides how the next lines are read */
+enum kind { OTHER, GREETING, CAPABILITIES, GROUP_LIST, ARTICLE, SECURITY, SASL, COMPRESSION };
+
+/* What the client's next bytes are: after some commands the server's reply decides. */
+enum reading { COMMANDS, AFTER_POST, AFTER_SASL, AFTER_COMPRESS, TEXT, SECRET };
 
 struct nntp {
     struct starttls tls;
-    uint64_t outstanding; /* replies that are owed, the greeting among them */
-    enum wait wait;
-    int article;      /* the client sends one, up to the dot */
-    int body;         /* the server does */
-    int capabilities; /* of a list that says so */
-    int unsure;
-    char greeting[GREETING_MOST];
-    size_t greeting_len;
+    struct talk talk;
+    enum reading reading;
+    uint8_t text;   /* the server sends one, up to the dot: */
+    uint8_t listed; /* ... the capabilities */
+    uint8_t done;   /* compressed from here on */
+    uint8_t streams; /* articles are sent without waiting for the replies to those before */
+    char mechanism[40]; /* "AUTHINFO SASL PLAIN" */
+    size_t mechanism_len;
+    char greeting[GREETING_MOST], host[GREETING_MOST];
+    size_t greeting_len, host_len;
 };
 
 /* --- recognition --- */
 
 static int probe_server(struct text bytes)
 {
-    int more;
-    struct text text;
-    if (bytes.len < 4)
-        return bytes.data[0] == '2' && (bytes.len < 2 || bytes.data[1] == '0') &&
-                       (bytes.len < 3 || bytes.data[2] == '0' || bytes.data[2] == '1')
-                   ? 0
-                   : -1;
-    int code = line_code((struct text){bytes.data, 4}, &more, &text);
-    if (code != 200 && code != 201)
+    static const char *const words[] = {"NNTP", "NNRP", "InterNetNews", "INN", "posting", "news"};
+    size_t len = bytes.len < 3 ? bytes.len : 3;
+    if (memcmp(bytes.data, "200", len) != 0 && memcmp(bytes.data, "201", len) != 0)
         return -1;
-    if (bytes.len > PROBE_MOST)
-        bytes.len = PROBE_MOST;
-    return text_contains(bytes, "NNTP") || text_contains(bytes, "InterNetNews") ||
-                   text_contains(bytes, "posting") || text_contains(bytes, "NNRP")
-               ? 80
-               : 0;
-}
-
-static int probe_client(struct text bytes)
-{
-    static const struct line_start words[] = {
-        {"CAPABILITIES\r\n", 60}, {"MODE READER\r\n", 80}, {"AUTHINFO ", 80}, {"GROUP ", 50},
-        {"STARTTLS\r\n", 0},
-    };
-    return line_probe(bytes, words, sizeof words / sizeof words[0]);
+    if (bytes.len > 3 && strchr(" \r\n", bytes.data[3]) == NULL)
+        return -1;
+    const char *lf = memchr(bytes.data, '\n', bytes.len);
+    if (lf == NULL)
+        return bytes.len < GREETING_SEEN ? 0 : -1;
+    bytes.len = (size_t)(lf - bytes.data);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (text_contains(bytes, words[i]))
+            return 80;
+    return 0;
 }
 
 static int nntp_probe(enum side side, const uint8_t *data, size_t len)
 {
+    static const struct line_start words[] = {
+        {"CAPABILITIES\r\n", 60}, {"MODE READER", 80}, {"MODE STREAM", 80}, {"AUTHINFO ", 80},
+        {"LISTGROUP ", 70},       {"GROUP ", 50},      {"ARTICLE ", 60},    {"XOVER ", 60},
+        {"TAKETHIS ", 80},        {"IHAVE ", 80},      {"STARTTLS", 0},     {"POST\r\n", 50},
+        {"LIST", 0},              {"DATE\r\n", 50},    {"HELP", 0},         {"QUIT", 0},
+    };
     struct text bytes = {(const char *)data, len};
-    return len == 0 ? 0 : side == SERVER ? probe_server(bytes) : probe_client(bytes);
+    if (len == 0)
+        return 0;
+    return side == SERVER ? probe_server(bytes)
+                          : line_probe(bytes, words, sizeof words / sizeof words[0]);
 }
 
 static int nntp_open(struct layer *layer, void *state, const struct handover *handover)
 {
     struct nntp *n = state;
-    (void)handover;
     starttls_open(&n->tls, layer);
-    n->outstanding = layer_from_start(layer) ? 1 : 0;
-    n->unsure = !layer_from_start(layer);
+    n->talk.unsure = !layer_from_start(layer);
+    /* Behind a grant that nobody followed there is no greeting. */
+    if (!n->talk.unsure && handover_hint(handover, "starttls").data == NULL)
+        talk_ask(&n->talk, GREETING, 0);
     return 0;
 }
 
 /* --- commands --- */
 
+static void command_authinfo(struct nntp *n, struct text rest, uint64_t offset)
+{
+    struct text kind = line_word(&rest), mechanism = line_word(&rest);
+    if (!text_is(kind, "SASL")) { /* USER tells a name only */
+        talk_ask(&n->talk, OTHER, 0);
+        if (text_is(kind, "PASS"))
+            starttls_clear(&n->tls, offset, TEXT_LITERAL("AUTHINFO USER and PASS"), 1);
+        return;
+    }
+    talk_ask(&n->talk, SASL, 0);
+    n->reading = AFTER_SASL;
+    n->mechanism_len = text_is(mechanism, "ANONYMOUS") || text_is(mechanism, "EXTERNAL")
+                           ? 0
+                           : talk_mechanism(n->mechanism, sizeof n->mechanism, "AUTHINFO SASL",
+                                            mechanism).len;
+    if (line_word(&rest).len > 0 && n->mechanism_len > 0)
+        starttls_clear(&n->tls, offset, talk_kept(n->mechanism, n->mechanism_len), 1);
+}
+
+static void command_starttls(struct nntp *n, const struct line *line)
+{
+    struct text method = line->text;
+    if (method.len > METHOD_MOST)
+        method.len = METHOD_MOST;
+    talk_ask(&n->talk, SECURITY, 0);
+    starttls_ask_host(&n->tls, method, "TLS", talk_kept(n->host, n->host_len),
+                      line->offset + line->len - 1);
+}
+
 static void command(struct nntp *n, const struct line *line)
 {
     struct text rest = line->text, word = line_word(&rest);
-    n->outstanding++;
-    if (text_is(word, "STARTTLS"))
-        starttls_ask(&n->tls, line->text, "TLS", line->offset + line->len - 1);
-    else if (text_is(word, "LISTGROUP"))
-        n->wait = LISTGROUP;
-    else if (text_is(word, "POST") || text_is(word, "IHAVE"))
-        n->wait = ARTICLE;
-    else if (text_is(word, "AUTHINFO")) {
-        struct text kind = line_word(&rest);
-        starttls_clear(&n->tls, line->offset,
-                       text_is(kind, "SASL") ? TEXT_LITERAL("AUTHINFO SASL")
-                                             : TEXT_LITERAL("AUTHINFO USER"), 1);
+    if (n->talk.unsure) /* the server's text is over: its dot was lost */
+        n->text = 0;
+    if (text_is(word, "STARTTLS")) {
+        command_starttls(n, line);
+    } else if (text_is(word, "CAPABILITIES")) {
+        talk_ask(&n->talk, CAPABILITIES, 0);
+    } else if (text_is(word, "LISTGROUP")) {
+        talk_ask(&n->talk, GROUP_LIST, 0);
+    } else if (text_is(word, "POST") || text_is(word, "IHAVE")) {
+        talk_ask(&n->talk, ARTICLE, 0);
+        n->reading = AFTER_POST;
+    } else if (text_is(word, "TAKETHIS")) { /* RFC 4644: the article comes unasked */
+        n->reading = TEXT;
+        n->streams = 1;
+    } else if (text_is(word, "AUTHINFO")) {
+        command_authinfo(n, rest, line->offset);
+    } else if (text_is(word, "COMPRESS")) {
+        talk_ask(&n->talk, COMPRESSION, 0);
+        n->reading = AFTER_COMPRESS;
+    } else {
+        talk_ask(&n->talk, OTHER, 0);
     }
+    n->talk.bare[CLIENT] = line->bare_lf != 0;
 }
 
-static int is_dot(const struct line *line)
+static struct result client_text(struct nntp *n, const struct slice *slice)
 {
-    return line->text.len == 1 && line->text.data[0] == '.';
+    int ended;
+    struct result result = talk_text(&n->talk, CLIENT, slice, &ended);
+    if (ended) {
+        n->reading = COMMANDS;
+        talk_ask(&n->talk, OTHER, 0); /* an article has a reply of its own */
+    }
+    return result;
+}
+
+/* Credentials are judged by what the server has said before them. */
+static int is_judged(const struct line *line)
+{
+    struct text rest = line->text;
+    return text_is(line_word(&rest), "AUTHINFO");
+}
+
+static void secret(struct nntp *n, const struct line *line)
+{
+    talk_ask(&n->talk, SASL, 0);
+    n->reading = AFTER_SASL;
+    if (!text_is(line->text, "*") && n->mechanism_len > 0) /* a star cancels */
+        starttls_clear(&n->tls, line->offset, talk_kept(n->mechanism, n->mechanism_len), 1);
 }
 
 static struct result client(struct nntp *n, const struct slice *slice)
 {
-    struct line line;
+    struct talk *talk = &n->talk;
+    struct talk_line line;
+    struct result result;
     if (n->tls.pending) {
-        struct result result = starttls_wait(&n->tls, slice);
+        result = starttls_wait(&n->tls, slice);
         if (n->tls.pending || result.verdict != V_OK)
             return result;
     }
-    if (n->wait != NOTHING)
-        return (struct result){.verdict = V_WAIT_PEER};
-    if (!line_take(slice, LINE_MOST, &line))
-        return line_wanted(slice);
-    if (!n->article) {
-        command(n, &line);
-    } else if (is_dot(&line)) {
-        n->article = 0;
-        n->outstanding++; /* an article has a reply of its own */
+    if (n->reading == TEXT)
+        return client_text(n, slice);
+    if (talk->unsure) {
+        result = starttls_unseen(&n->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
+            return result;
     }
-    return starttls_asked(&n->tls, line.len);
+    if ((n->reading != COMMANDS && n->reading != SECRET) || talk_full(talk))
+        return (struct result){.verdict = V_WAIT_PEER};
+    uint8_t inside = talk->inside[CLIENT];
+    if (!talk_take(talk, CLIENT, slice, &line))
+        return line_wanted(slice);
+    result = (struct result){.verdict = V_OK, .consumed = line.line.len};
+    if (!line.first || talk->blind)
+        return result;
+    if (n->reading == SECRET) {
+        secret(n, &line.line);
+    } else if (is_judged(&line.line) && talk_behind(talk)) {
+        talk->inside[CLIENT] = inside;
+        return (struct result){.verdict = V_WAIT_PEER};
+    } else if (line.line.text.len > 0) {
+        command(n, &line.line);
+    }
+    return starttls_asked(&n->tls, line.line.len);
 }
 
 /* --- replies --- */
 
-/* RFC 3977 3.2.1, RFC 4643 and others: replies that a body follows. */
-static int has_body(int code, enum wait wait)
+/* RFC 3977 3.2.1, RFC 4643 and others: replies that a text follows. */
+static int has_text(int code, int kind)
 {
     static const int codes[] = {100, 101, 215, 220, 221, 222, 224, 225, 230, 231, 282};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i] == code)
             return 1;
-    return code == 211 && wait == LISTGROUP;
+    return code == 211 && kind == GROUP_LIST;
 }
 
-static int reply(struct nntp *n, int code, struct text text, const struct line *line)
+static enum cause cause_of(int code)
 {
-    int mine = n->outstanding <= 1 || n->unsure;
-    if (n->outstanding > 0)
-        n->outstanding--;
-    n->body = has_body(code, mine ? n->wait : NOTHING);
-    n->capabilities = code == 101;
-    if (n->wait != NOTHING && mine) {
-        n->article = n->wait == ARTICLE && (code == 340 || code == 335);
-        n->wait = NOTHING;
+    switch (code) {
+    case 400:
+    case 403:
+    case 580:
+        return CAUSE_UPSTREAM;
+    case 480:
+    case 483:
+        return CAUSE_AUTH;
+    case 501:
+    case 502: /* at this point */
+        return CAUSE_BAD_REQUEST;
+    case 500:
+    case 503:
+        return CAUSE_ROUTE;
+    default:
+        return CAUSE_UNKNOWN;
     }
-    if (!n->tls.pending || !mine || n->body || (n->tls.lost && code != 382))
-        return 0;
+}
+
+static int answer_tls(struct nntp *n, int code, struct text text, const struct line *line)
+{
     struct starttls_answer answer = {.status = code, .reason = text, .begin = line->offset,
                                      .end = line->offset + line->len - 1};
-    if (code == 382) {
+    if (!n->tls.pending || (code != 382 && (n->tls.lost || (n->talk.unsure && code < 400))))
+        return 0;
+    if (code == 382)
         starttls_grant(&n->tls, &answer);
-        return 1;
+    else
+        starttls_refuse(&n->tls, &answer, cause_of(code));
+    return code == 382;
+}
+
+/* Returns 1 where it grants the switch. */
+static int reply(struct nntp *n, int code, struct text text, const struct line *line)
+{
+    int kind = talk_answer(&n->talk, 0);
+    if (kind == GREETING && code != 200 && code != 201 && code < 400) /* there was none */
+        kind = talk_answer(&n->talk, 0);
+    if (talk_heard(&n->talk, n->tls.layer) && !n->streams)
+        n->reading = COMMANDS;
+    n->text = has_text(code, kind) != 0;
+    n->listed = code == 101;
+    n->talk.bare[SERVER] = line->bare_lf != 0;
+    if (kind == ARTICLE || (n->talk.unsure && (code == 340 || code == 335)))
+        n->reading = code == 340 || code == 335 ? TEXT : COMMANDS;
+    else if (kind == SASL)
+        n->reading = code == 383 ? SECRET : COMMANDS;
+    else if (kind == COMPRESSION) {
+        n->reading = COMMANDS;
+        n->done = code == 206;
     }
-    starttls_refuse(&n->tls, &answer, code == 580 ? CAUSE_UPSTREAM
-                                      : code == 483 ? CAUSE_AUTH
-                                      : code >= 500 ? CAUSE_ROUTE
-                                                    : CAUSE_UNKNOWN);
+    if (kind == SECURITY || (kind < 0 && n->talk.unsure))
+        return !n->text && answer_tls(n, code, text, line);
     return 0;
+}
+
+static struct result server_text(struct nntp *n, const struct slice *slice)
+{
+    struct talk_line line;
+    int ended = 0;
+    if (!n->listed) {
+        struct result result = talk_text(&n->talk, SERVER, slice, &ended);
+        n->text = !ended;
+        return result;
+    }
+    if (!talk_take(&n->talk, SERVER, slice, &line))
+        return line_wanted(slice);
+    struct text rest = line.line.text;
+    if (line.first && text_is(rest, ".") && (!line.line.bare_lf || n->talk.bare[SERVER]))
+        n->text = 0;
+    else if (line.first && text_is(line_word(&rest), "STARTTLS"))
+        starttls_offer(&n->tls);
+    return (struct result){.verdict = V_OK, .consumed = line.line.len};
 }
 
 static struct result server(struct nntp *n, const struct slice *slice)
 {
-    struct line line;
+    struct talk_line line;
     struct text text;
     int more;
-    if (!line_take(slice, LINE_MOST, &line))
-        return line_wanted(slice);
-    struct result result = {.verdict = V_OK, .consumed = line.len};
-    if (n->body) {
-        struct text rest = line.text;
-        if (n->capabilities && text_is(line_word(&rest), "STARTTLS"))
-            starttls_offer(&n->tls);
-        n->body = !is_dot(&line);
-        return result;
+    if (n->text)
+        return server_text(n, slice);
+    if (talk_early(&n->talk))
+        return (struct result){.verdict = V_WAIT_PEER};
+    if (n->talk.unsure) {
+        struct result unseen = starttls_unseen(&n->tls, SERVER, slice);
+        if (unseen.verdict != V_OK)
+            return unseen;
     }
-    int code = line_code(line.text, &more, &text);
+    if (!talk_take(&n->talk, SERVER, slice, &line))
+        return line_wanted(slice);
+    struct result result = {.verdict = V_OK, .consumed = line.line.len};
+    int code = line.first ? line_code(line.line.text, &more, &text) : -1;
     if (code < 0)
         return result;
-    if (n->greeting_len == 0 && (code == 200 || code == 201)) {
-        n->greeting_len = text.len < GREETING_MOST ? text.len : GREETING_MOST;
-        memcpy(n->greeting, text.data, n->greeting_len);
+    if (n->talk.count > 0 && n->talk.kind[0] == GREETING && n->greeting_len == 0) {
+        n->greeting_len = talk_keep(n->greeting, sizeof n->greeting, text);
+        n->host_len = talk_keep(n->host, sizeof n->host, talk_host(text));
     }
-    if (reply(n, code, text, &line))
+    if (reply(n, code, text, &line.line))
         result.verdict = V_SWITCHED;
     return result;
 }
@@ -188,27 +321,31 @@ static struct result nntp_data(struct layer *layer, void *state, enum side side,
                                const struct slice *slice)
 {
     const struct nntp *n = state;
-    /* A reply is read behind its command, which may wait for the reply to the one before. */
-    if (side == SERVER && n->outstanding == 0 && !n->body && !n->unsure &&
-        layer_held(layer, CLIENT) > 0)
-        return (struct result){.verdict = V_WAIT_PEER};
+    (void)layer;
+    if (n->done)
+        return (struct result){.verdict = V_DONE};
     return side == CLIENT ? client(state, slice) : server(state, slice);
 }
 
-/* A gap may have hidden a dot or the beginning of an article: what cannot be known is taken for
- * text until a line says otherwise. */
+/* Lines are found again at the next line end; a text that was open, or may have been, ends with
+ * the next reply or dot. */
 static struct result nntp_gap(struct layer *layer, void *state, enum side side, uint64_t offset,
                               uint64_t len)
 {
     struct nntp *n = state;
     (void)layer;
     (void)offset;
-    (void)len;
-    n->unsure = 1;
-    if (side == SERVER) {
-        starttls_lose(&n->tls);
-        n->wait = NOTHING;
+    (void)talk_gap(&n->talk, side, len);
+    if (side == CLIENT) {
+        if (n->tls.pending)
+            starttls_tear(&n->tls);
+        return (struct result){.verdict = V_OK};
     }
+    starttls_lose(&n->tls);
+    if (n->reading == AFTER_POST) /* most likely, and an article must not be read as commands */
+        n->reading = TEXT;
+    else if (n->reading != TEXT)
+        n->reading = COMMANDS;
     return (struct result){.verdict = V_OK};
 }
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "line.h"
+
 void starttls_open(struct starttls *s, struct layer *layer)
 {
     *s = (struct starttls){.layer = layer};
@@ -148,6 +150,38 @@ struct result starttls_settle(struct starttls *s, const struct slice *slice, int
     tell(s, CLIENT, RULE_SWITCH_UNRESOLVED, slice->offset,
          TEXT_LITERAL("the answer was not captured, and the client goes on in the clear"));
     return (struct result){.verdict = V_OK};
+}
+
+void starttls_ignore(struct starttls *s, uint64_t offset)
+{
+    answer_with(s, SERVER, offset,
+                &(struct event_session_answer){.outcome = OUTCOME_IGNORED, .cause = CAUSE_ROUTE});
+    s->refused = 1; /* the client has failed all the same */
+}
+
+struct result starttls_unseen(struct starttls *s, enum side side, const struct slice *slice)
+{
+    enum { HANDSHAKE = 22 };
+    int is = slice->data[0] != HANDSHAKE
+                 ? -1
+                 : layer_probe(s->layer, "tls", side, slice->data, slice->len);
+    if (is < 0)
+        return (struct result){.verdict = V_OK};
+    if (is == 0)
+        return line_wanted(slice);
+    s->protocol = "TLS";
+    s->session = layer_session_new(s->layer);
+    s->torn = 1; /* where the other side's TLS begins is not known */
+    struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session,
+                          .offset = slice->offset};
+    event.u.session_open.mechanism = MECHANISM_STARTTLS;
+    event.u.session_open.request_lost = 1;
+    layer_emit(s->layer, side, &event);
+    answer_with(s, side, slice->offset,
+                &(struct event_session_answer){.outcome = OUTCOME_SWITCHED,
+                                               .accepted = TEXT_LITERAL("TLS")});
+    switch_now(s, 1);
+    return (struct result){.verdict = V_SWITCHED};
 }
 
 struct result starttls_asked(const struct starttls *s, size_t len)

@@ -73,6 +73,15 @@ void starttls_ask_host(struct starttls *s, struct text method, const char *proto
  * starttls_wait(). */
 struct result starttls_settle(struct starttls *s, const struct slice *slice, int is);
 
+/* The server answers later commands and never this one: it passed over what was asked. offset: of
+ * the byte of the server's that shows it. */
+void starttls_ignore(struct starttls *s, uint64_t offset);
+
+/* Bytes were lost, or their beginning was not captured: where TLS stands where the next line of
+ * `side` should begin, request and grant were among them. V_SWITCHED with nothing consumed; V_NEED;
+ * V_OK: it is no TLS, read on. */
+struct result starttls_unseen(struct starttls *s, enum side side, const struct slice *slice);
+
 /* The verdict with which the client's request, `len` bytes, is consumed: an answer that can still
  * come is waited for at once, so that what is behind the request, a gap too, stays untouched. */
 struct result starttls_asked(const struct starttls *s, size_t len);

@@ -203,6 +203,32 @@ size_t talk_keep(char *out, size_t size, struct text text)
     return len;
 }
 
+struct text talk_kept(const char *kept, size_t len)
+{
+    return len > 0 ? (struct text){kept, len} : TEXT_NONE;
+}
+
+static int is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Two labels or more, and the last one of letters: no number, no version. */
+struct text talk_host(struct text text)
+{
+    struct text word = line_word(&text);
+    size_t label = 0, labels = 0, letters = 0;
+    for (size_t i = 0; i < word.len; i++) {
+        char c = word.data[i];
+        if (c == '.' ? label == 0 : c != '-' && !is_letter(c) && !(c >= '0' && c <= '9'))
+            return TEXT_NONE;
+        labels += c == '.';
+        label = c == '.' ? 0 : label + 1;
+        letters = c == '.' ? 0 : letters + (is_letter(c) != 0);
+    }
+    return labels > 0 && label >= 2 && letters == label && word.len <= 253 ? word : TEXT_NONE;
+}
+
 int talk_printable(struct text bytes, size_t most, size_t *end)
 {
     *end = 0;

@@ -81,6 +81,12 @@ struct text talk_mechanism(char *out, size_t size, const char *command, struct t
 /* Copies what is kept of a name for the layer's detail. */
 size_t talk_keep(char *out, size_t size, struct text text);
 
+/* What was kept of it; TEXT_NONE where there was nothing. */
+struct text talk_kept(const char *kept, size_t len);
+
+/* The first word, where it is the full name of a host, "mail.example.org"; else TEXT_NONE. */
+struct text talk_host(struct text text);
+
 /* Are these the first bytes of lines, without control characters? *end: where the first line ends,
  * behind its line feed; 0: not yet. < 0: they are not. */
 int talk_printable(struct text bytes, size_t most, size_t *end);
