@@ -34,13 +34,16 @@ static int greeting_of(struct text line)
     return text_contains(line, "FTP") ? 80 : 0;
 }
 
-/* 331 begins where a client went on in the clear behind a grant. */
+/* A 120 may stand in front of the greeting; with 331 begins what a client goes on with in the clear
+ * behind a grant. */
 static int is_begin(struct text bytes)
 {
+    static const char *const codes[] = {"220", "120", "331"};
     size_t len = bytes.len < 3 ? bytes.len : 3;
-    if (memcmp(bytes.data, "220", len) != 0 && memcmp(bytes.data, "331", len) != 0)
-        return 0;
-    return bytes.len < 4 || strchr(" -\r\n", bytes.data[3]) != NULL;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (memcmp(bytes.data, codes[i], len) == 0)
+            return bytes.len < 4 || memchr(" -\r\n", bytes.data[3], 4) != NULL;
+    return 0;
 }
 
 static int probe_server(struct text bytes)

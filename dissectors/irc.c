@@ -1,18 +1,24 @@
 /*
  * IRC (RFC 1459, RFC 2812) as far as its security goes: STARTTLS with its numerics 670 and 691 (the
- * tls extension of IRCv3), what CAP LS and 005 offer, and passwords in the clear.
+ * tls extension of IRCv3), what CAP LS and 005 offer, and passwords in the clear. Not every message
+ * has an answer: numerics that can mean nothing else answer STARTTLS, and a welcome shows that the
+ * server has passed over it.
  */
 #include <string.h>
 
 #include "detail.h"
-#include "line.h"
 #include "starttls.h"
+#include "talk.h"
 #include "text.h"
 
-enum { LINE_MOST = 9216, SERVER_MOST = 64 }; /* with the tags of IRCv3 */
+enum { SERVER_MOST = 64, METHOD_MOST = 64 };
 
 struct irc {
     struct starttls tls;
+    struct talk talk; /* lines only */
+    uint8_t sasl;     /* a mechanism was named that has secrets; what is sent next are these: */
+    char mechanism[48];
+    size_t mechanism_len;
     char server[SERVER_MOST]; /* its name */
     size_t server_len;
 };
@@ -58,6 +64,7 @@ static int irc_open(struct layer *layer, void *state, const struct handover *han
     struct irc *irc = state;
     (void)handover;
     starttls_open(&irc->tls, layer);
+    irc->talk.unsure = !layer_from_start(layer);
     return 0;
 }
 
@@ -76,35 +83,67 @@ static struct text command_of(struct text line, struct text *prefix)
 
 /* --- the client --- */
 
+/* "AUTHENTICATE PLAIN", and, once the server says "+", the secret. */
+static void authenticate(struct irc *irc, struct text word, uint64_t offset)
+{
+    if (text_is(word, "*")) {
+        irc->sasl = 0;
+    } else if (irc->sasl) {
+        starttls_clear(&irc->tls, offset, talk_kept(irc->mechanism, irc->mechanism_len), 1);
+    } else if (!text_is(word, "EXTERNAL") && !text_is(word, "ANONYMOUS")) {
+        irc->sasl = 1;
+        irc->mechanism_len = talk_mechanism(irc->mechanism, sizeof irc->mechanism, "AUTHENTICATE",
+                                            word).len;
+    }
+}
+
+static void ask(struct irc *irc, const struct line *line)
+{
+    struct text prefix, method = command_of(line->text, &prefix);
+    if (method.len > METHOD_MOST)
+        method.len = METHOD_MOST;
+    starttls_ask_host(&irc->tls, method, "TLS",
+                      talk_host((struct text){irc->server, irc->server_len}),
+                      line->offset + line->len - 1);
+}
+
 static void command(struct irc *irc, const struct line *line)
 {
     struct text prefix, rest = command_of(line->text, &prefix), word = line_word(&rest);
     struct text first = line_word(&rest);
     if (text_is(word, "STARTTLS"))
-        starttls_ask(&irc->tls, word, "TLS", line->offset + line->len - 1);
+        ask(irc, line);
     else if (text_is(word, "PASS"))
         starttls_clear(&irc->tls, line->offset, TEXT_LITERAL("PASS"), 1);
     else if (text_is(word, "OPER"))
         starttls_clear(&irc->tls, line->offset, TEXT_LITERAL("OPER"), 1);
     else if (text_is(word, "AUTHENTICATE"))
-        starttls_clear(&irc->tls, line->offset, TEXT_LITERAL("AUTHENTICATE"), 1);
-    else if (text_is(word, "PRIVMSG") && text_is(first, "NickServ") &&
-             text_contains(rest, "IDENTIFY"))
+        authenticate(irc, first, line->offset);
+    else if ((text_is(word, "PRIVMSG") && text_is(first, "NickServ") &&
+              text_contains(rest, "IDENTIFY")) ||
+             (text_is(word, "NICKSERV") && text_is(first, "IDENTIFY")))
         starttls_clear(&irc->tls, line->offset, TEXT_LITERAL("NickServ IDENTIFY"), 1);
 }
 
 static struct result client(struct irc *irc, const struct slice *slice)
 {
-    struct line line;
+    struct talk_line line;
+    struct result result;
     if (irc->tls.pending) {
-        struct result result = starttls_wait(&irc->tls, slice);
+        result = starttls_wait(&irc->tls, slice);
         if (irc->tls.pending || result.verdict != V_OK)
             return result;
     }
-    if (!line_take(slice, LINE_MOST, &line))
+    if (irc->talk.unsure) {
+        result = starttls_unseen(&irc->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
+    if (!talk_take(&irc->talk, CLIENT, slice, &line))
         return line_wanted(slice);
-    command(irc, &line);
-    return starttls_asked(&irc->tls, line.len);
+    if (line.first)
+        command(irc, &line.line);
+    return starttls_asked(&irc->tls, line.line.len);
 }
 
 /* --- the server --- */
@@ -120,50 +159,72 @@ static void capabilities(struct irc *irc, struct text rest, const char *name)
     }
 }
 
-/* 421 and 451 answer what was asked only where they name it, or nothing else can be meant. */
+/* 421, 451 and 461 answer what was asked only where they name it, or nothing else can be meant. */
 static int refuses(struct text word, struct text rest)
 {
+    int named = text_contains(rest, "STARTTLS");
     return text_is(word, "691") || text_is(word, "451") ||
-           (text_is(word, "421") && text_contains(rest, "STARTTLS"));
+           (named && (text_is(word, "421") || text_is(word, "461")));
 }
 
-static struct result server(struct irc *irc, const struct slice *slice)
+static enum cause cause_of(int code)
 {
-    struct line line;
-    if (!line_take(slice, LINE_MOST, &line))
-        return line_wanted(slice);
-    struct result result = {.verdict = V_OK, .consumed = line.len};
-    struct text prefix, rest = command_of(line.text, &prefix), word = line_word(&rest);
-    if (irc->server_len == 0 && prefix.len > 0 && memchr(prefix.data, '!', prefix.len) == NULL) {
-        irc->server_len = prefix.len < SERVER_MOST ? prefix.len : SERVER_MOST;
-        memcpy(irc->server, prefix.data, irc->server_len);
-    }
-    if (text_is(word, "CAP") && (text_contains(rest, " LS ") || text_contains(rest, " NEW ")))
-        capabilities(irc, rest, "tls");
-    else if (text_is(word, "005"))
-        capabilities(irc, rest, "STARTTLS");
-    if (!irc->tls.pending)
-        return result;
+    return code == 691 ? CAUSE_UPSTREAM : code == 421 ? CAUSE_ROUTE : CAUSE_BAD_REQUEST;
+}
+
+/* Returns 1 where it grants. */
+static int answer(struct irc *irc, struct text word, struct text rest, const struct line *line)
+{
     int grants = text_is(word, "670");
+    if (text_is(word, "001") && !irc->tls.lost) {
+        starttls_ignore(&irc->tls, line->offset);
+        return 0;
+    }
     if (!grants && !refuses(word, rest))
-        return result;
+        return 0;
     const char *colon = rest.len > 0 ? memchr(rest.data, ':', rest.len) : NULL;
     struct starttls_answer answer = {
         .status = (word.data[0] - '0') * 100 + (word.data[1] - '0') * 10 + (word.data[2] - '0'),
         .reason = colon != NULL ? (struct text){colon + 1,
                                                 (size_t)(rest.data + rest.len - colon) - 1}
                                 : TEXT_NONE,
-        .begin = line.offset,
-        .end = line.offset + line.len - 1,
+        .begin = line->offset,
+        .end = line->offset + line->len - 1,
     };
-    if (grants) {
+    if (grants)
         starttls_grant(&irc->tls, &answer);
-        result.verdict = V_SWITCHED;
-    } else {
-        starttls_refuse(&irc->tls, &answer,
-                        text_is(word, "691") ? CAUSE_UPSTREAM : CAUSE_ROUTE);
+    else
+        starttls_refuse(&irc->tls, &answer, cause_of(answer.status));
+    return grants;
+}
+
+/* Returns 1 where the line grants the switch. */
+static int message(struct irc *irc, const struct line *line)
+{
+    struct text prefix, rest = command_of(line->text, &prefix), word = line_word(&rest);
+    if (irc->server_len == 0 && prefix.len > 0 && memchr(prefix.data, '!', prefix.len) == NULL)
+        irc->server_len = talk_keep(irc->server, sizeof irc->server, prefix);
+    if (text_is(word, "CAP") && (text_contains(rest, " LS ") || text_contains(rest, " NEW ")))
+        capabilities(irc, rest, "tls");
+    else if (text_is(word, "005"))
+        capabilities(irc, rest, "STARTTLS");
+    else if (word.len == 3 && text_begins(word, "90")) /* 900 to 908: SASL is over */
+        irc->sasl = 0;
+    return irc->tls.pending && answer(irc, word, rest, line);
+}
+
+static struct result server(struct irc *irc, const struct slice *slice)
+{
+    struct talk_line line;
+    if (irc->talk.unsure) {
+        struct result unseen = starttls_unseen(&irc->tls, SERVER, slice);
+        if (unseen.verdict != V_OK)
+            return unseen;
     }
-    return result;
+    if (!talk_take(&irc->talk, SERVER, slice, &line))
+        return line_wanted(slice);
+    int grants = line.first && message(irc, &line.line);
+    return (struct result){.verdict = grants ? V_SWITCHED : V_OK, .consumed = line.line.len};
 }
 
 static struct result irc_data(struct layer *layer, void *state, enum side side,
@@ -173,15 +234,19 @@ static struct result irc_data(struct layer *layer, void *state, enum side side,
     return side == CLIENT ? client(state, slice) : server(state, slice);
 }
 
+/* Lines are found again at the next line end. */
 static struct result irc_gap(struct layer *layer, void *state, enum side side, uint64_t offset,
                              uint64_t len)
 {
     struct irc *irc = state;
     (void)layer;
     (void)offset;
-    (void)len;
+    (void)talk_gap(&irc->talk, side, len);
+    irc->talk.inside[CLIENT] = 0;
     if (side == SERVER)
         starttls_lose(&irc->tls);
+    else if (irc->tls.pending)
+        starttls_tear(&irc->tls);
     return (struct result){.verdict = V_OK};
 }
 

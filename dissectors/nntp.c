@@ -40,7 +40,7 @@ static int probe_server(struct text bytes)
     size_t len = bytes.len < 3 ? bytes.len : 3;
     if (memcmp(bytes.data, "200", len) != 0 && memcmp(bytes.data, "201", len) != 0)
         return -1;
-    if (bytes.len > 3 && strchr(" \r\n", bytes.data[3]) == NULL)
+    if (bytes.len > 3 && memchr(" \r\n", bytes.data[3], 3) == NULL)
         return -1;
     const char *lf = memchr(bytes.data, '\n', bytes.len);
     if (lf == NULL)
