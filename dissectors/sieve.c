@@ -209,9 +209,8 @@ static int answer(struct sieve *s, const struct line *line)
         (void)talk_heard(talk, s->tls.layer);
         return kind == STARTTLS && answer_tls(s, word, text_of(rest), line);
     }
-    int lists = talk->count > 0 ? talk->kind[0] == GREETING || talk->kind[0] == CAPABILITY
-                                : talk->unsure;
-    if (lists)
+    int kind = talk_next(talk);
+    if (kind == GREETING || kind == CAPABILITY || (kind < 0 && talk->unsure))
         capability(s, line->text);
     return 0;
 }

@@ -310,9 +310,17 @@ static void mail_answered(struct smtp *s)
     }
 }
 
+static int is_greeting(int code)
+{
+    return code == 220 || code == 421 || code == 554;
+}
+
 /* A reply is complete. Returns 1 where it grants the switch. */
 static int reply(struct smtp *s, int code, struct text text, const struct line *line)
 {
+    /* A connection that is picked up behind a switch that came to nothing has no greeting. */
+    if (talk_next(&s->talk) == GREETING && s->talk.count > 1 && !is_greeting(code))
+        talk_forget(&s->talk);
     int kind = talk_answer(&s->talk, 0);
     if (talk_heard(&s->talk, s->tls.layer)) /* whatever it answers: a command is next */
         s->reading = COMMANDS;
@@ -359,14 +367,14 @@ static struct result server(struct smtp *s, const struct slice *slice)
     int code = line.first ? line_code(line.line.text, &more, &text) : -1;
     if (code < 0) /* no line of a reply: nothing to go by */
         return result;
-    int kind = talk->count > 0 ? talk->kind[0] : -1;
+    int kind = talk_next(talk);
     struct text rest = text;
     if (!s->owed_more)
         s->begin = line.line.offset;
     if (code == 250 && (kind == HELLO || (kind < 0 && talk->unsure)) &&
         text_is(line_word(&rest), "STARTTLS"))
         starttls_offer(&s->tls);
-    if (kind == GREETING && s->greeting_len == 0)
+    if (kind == GREETING && s->greeting_len == 0 && code == 220)
         s->greeting_len = talk_keep(s->greeting, NAME_MOST, text);
     s->owed_more = (uint8_t)more;
     if (!more && reply(s, code, text, &line.line))

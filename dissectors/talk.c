@@ -117,6 +117,11 @@ void talk_forget(struct talk *t)
         drop(t, 0);
 }
 
+int talk_next(const struct talk *t)
+{
+    return t->count > 0 ? t->kind[0] : -1;
+}
+
 int talk_owes(const struct talk *t, int kind)
 {
     return memchr(t->kind, kind, t->count) != NULL;

@@ -52,6 +52,7 @@ struct result talk_text(struct talk *t, enum side side, const struct slice *slic
 void talk_ask(struct talk *t, int kind, uint64_t tag);
 int talk_full(const struct talk *t);
 void talk_forget(struct talk *t); /* the oldest */
+int talk_next(const struct talk *t); /* the kind of the oldest; -1: there is none */
 int talk_owes(const struct talk *t, int kind);
 
 /* The oldest command with this tag is answered: its kind; -1: there is none. */
