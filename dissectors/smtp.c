@@ -256,6 +256,11 @@ static struct result client(struct smtp *s, const struct slice *slice)
 
 /* --- replies --- */
 
+static int is_greeting(int code)
+{
+    return code == 220 || code == 421 || code == 554;
+}
+
 static enum cause cause_of(int code)
 {
     switch (code) {
@@ -308,11 +313,6 @@ static void mail_answered(struct smtp *s)
     } else {
         s->recipients = s->answers = 0;
     }
-}
-
-static int is_greeting(int code)
-{
-    return code == 220 || code == 421 || code == 554;
 }
 
 /* A reply is complete. Returns 1 where it grants the switch. */
@@ -374,7 +374,7 @@ static struct result server(struct smtp *s, const struct slice *slice)
     if (code == 250 && (kind == HELLO || (kind < 0 && talk->unsure)) &&
         text_is(line_word(&rest), "STARTTLS"))
         starttls_offer(&s->tls);
-    if (kind == GREETING && s->greeting_len == 0 && code == 220)
+    if (kind == GREETING && s->greeting_len == 0 && is_greeting(code))
         s->greeting_len = talk_keep(s->greeting, NAME_MOST, text);
     s->owed_more = (uint8_t)more;
     if (!more && reply(s, code, text, &line.line))
