@@ -62,7 +62,8 @@ enum people {
     P_SERVER_CODE,
     P_TARGET,
     P_WORST,
-    P_FINDINGS
+    P_FINDINGS,
+    P_LAYER
 };
 
 static const char people_sql[] =
@@ -73,7 +74,8 @@ static const char people_sql[] =
     "(SELECT max(CASE coalesce(x.severity, r.severity) WHEN 'high' THEN 3 WHEN 'medium' THEN 2 "
     "WHEN 'low' THEN 1 ELSE 0 "
     "END) FROM finding x JOIN rule r ON r.name = x.rule WHERE x.session_id = s.id), "
-    "(SELECT count(*) FROM finding x WHERE x.session_id = s.id) ";
+    "(SELECT count(*) FROM finding x WHERE x.session_id = s.id), "
+    "(SELECT l.protocol FROM layer l WHERE l.id = s.layer_id) ";
 
 static const struct column columns[] = {
     {"ID", COLUMN_RIGHT, 0, 0},  {"TIME", 0, 0, 0},
@@ -109,7 +111,11 @@ static int is_switched(struct query *query)
 static void cell_switch(struct rows *rows, struct query *query, struct buffer *text)
 {
     int column = is_switched(query) && !listing_is_null(query, P_ACCEPTED) ? P_ACCEPTED : P_OFFERED;
-    if (!listing_is(query, P_MECHANISM, "upgrade")) {
+    if (listing_is(query, P_MECHANISM, "starttls") && !listing_is_null(query, P_LAYER)) {
+        listing_text(text, query, P_LAYER);
+        buffer_word(text, " to ");
+        listing_text(text, query, column);
+    } else if (!listing_is(query, P_MECHANISM, "upgrade")) {
         listing_text(text, query, P_MECHANISM);
     } else if (!listing_is_null(query, column)) {
         listing_text(text, query, column);

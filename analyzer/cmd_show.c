@@ -110,7 +110,8 @@ static void head_title(struct show *show, struct query *query)
     buffer_clear(&text);
     buffer_word(&text, "  ");
     listing_text(&text, query, H_METHOD);
-    buffer_word(&text, " ");
+    if (!listing_is_null(query, H_HOST))
+        buffer_word(&text, " ");
     listing_text(&text, query, H_HOST);
     if (!listing_is(query, H_MECHANISM, "connect") && !listing_is_null(query, H_TARGET)) {
         struct text target = query_text(query, H_TARGET);
@@ -303,7 +304,8 @@ static int first_line(struct show *show, const char *title, const char *sql)
         struct buffer text = {0};
         show_title(show, title);
         listing_text(&text, query, 0);
-        buffer_word(&text, " ");
+        if (!listing_is_null(query, 1) && query_text(query, 1).len > 0)
+            buffer_word(&text, " ");
         listing_text(&text, query, 1);
         output_word(show->out, "  ");
         output_safe(show->out, (struct text){buffer_text(&text), text.len});

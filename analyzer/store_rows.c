@@ -371,7 +371,9 @@ static int session_open(struct store *store, struct store_flow *flow, struct eve
     if (store_session_text(&verdict->offered, open.offered) != 0 ||
         store_session_text(&verdict->host, open.host) != 0 ||
         store_session_text(&verdict->origin, open.origin) != 0 ||
-        store_session_text(&verdict->path, open.path) != 0)
+        store_session_text(&verdict->path, open.path) != 0 ||
+        (open.mechanism == MECHANISM_STARTTLS &&
+         store_session_text(&verdict->method, open.method) != 0))
         return store_no_memory(store);
     if (session_insert(store, flow, session, event, &open) != 0)
         return -1;

@@ -312,8 +312,68 @@ static void answered(struct buffer *out, const struct verdict *verdict, const ch
     cause(out, verdict);
 }
 
+/* " 12 ms after STARTTLS" */
+static void starttls_wait(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->wait_ns < 0)
+        return;
+    buffer_word(out, " ");
+    duration(out, verdict->wait_ns);
+    buffer_word(out, " after ");
+    if (verdict->method.len > 0)
+        quote(out, verdict->method);
+    else
+        buffer_word(out, "the request");
+}
+
+static void starttls_refused(struct buffer *out, const struct verdict *verdict)
+{
+    buffer_word(out, "refused");
+    if (verdict->status > 0 || verdict->reason.len > 0) {
+        buffer_word(out, ": ");
+        if (verdict->status > 0)
+            buffer_format(out, "%d%s", verdict->status, verdict->reason.len > 0 ? " " : "");
+        quote(out, verdict->reason);
+        buffer_word(out, verdict->wait_ns >= 0 ? "," : "");
+    }
+    starttls_wait(out, verdict);
+    if (verdict->cause == CAUSE_ROUTE)
+        buffer_word(out, "; the server does not know this command");
+    else if (verdict->cause == CAUSE_BAD_REQUEST)
+        buffer_word(out, "; the command was malformed or not expected there");
+    else if (verdict->cause == CAUSE_UPSTREAM)
+        buffer_word(out, "; the server cannot start it now");
+    else
+        cause(out, verdict);
+}
+
+/* A protocol that goes on protected. What is refused has its reason: it is all there is to know. */
+static void starttls(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->outcome == OUTCOME_UNANSWERED) {
+        unanswered(out, verdict);
+        return;
+    }
+    if (verdict->outcome == OUTCOME_REFUSED) {
+        starttls_refused(out, verdict);
+        return;
+    }
+    buffer_word(out, "switched to ");
+    quote(out, verdict->accepted.len > 0 ? verdict->accepted : verdict->offered);
+    starttls_wait(out, verdict);
+    if (verdict->ended && verdict->duration_ns >= 0) {
+        buffer_word(out, ", spoken for ");
+        duration(out, verdict->duration_ns);
+    }
+    end(out, verdict);
+}
+
 void verdict_write(const struct verdict *verdict, struct buffer *out)
 {
+    if (verdict->mechanism == MECHANISM_STARTTLS) {
+        starttls(out, verdict);
+        return;
+    }
     switch (verdict->outcome) {
     case OUTCOME_UNANSWERED:
         unanswered(out, verdict);

@@ -16,6 +16,7 @@ struct verdict {
     int status;          /* 0: none */
     int64_t wait_ns;     /* from the request to the answer; -1: one of them was not captured */
     struct text offered, accepted, reason, host, origin, path, location;
+    struct text method;  /* of a STARTTLS or its kin: the command as sent */
     int ended;
     enum session_end end;
     enum side end_side;

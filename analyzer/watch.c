@@ -23,8 +23,8 @@ enum {
 
 struct watch_flow {
     uint64_t flow; /* 0: free */
-    struct address client;
-    uint16_t port;
+    struct address client, server;
+    uint16_t port, server_port;
 };
 
 enum told { TOLD_NOTHING, TOLD_OPENED, TOLD_ALL };
@@ -119,6 +119,14 @@ static void add(struct buffer *buffer, struct text text)
         buffer_add(buffer, text.data, text.len);
 }
 
+static void add_address(struct buffer *buffer, const struct address *address, uint16_t port)
+{
+    char text[INET6_ADDRSTRLEN] = "?";
+    int six = address->family == 6;
+    (void)inet_ntop(six ? AF_INET6 : AF_INET, address->bytes, text, sizeof text);
+    buffer_format(buffer, six ? "[%s]:%u" : "%s:%u", text, port);
+}
+
 static void session_open(struct watch *watch, const struct event *event)
 {
     const struct event_session_open *open = &event->u.session_open;
@@ -144,10 +152,14 @@ static void session_open(struct watch *watch, const struct event *event)
         add(&text, open->target);
     if (open->mechanism != MECHANISM_CONNECT)
         add(&text, open->path);
+    if (text.len == 0 && flow->flow == event->flow)
+        add_address(&text, &flow->server, flow->server_port);
     keep(watch, session->place, sizeof session->place, &text);
     buffer_clear(&text);
     if (open->mechanism == MECHANISM_CONNECT)
         buffer_word(&text, "connect");
+    else if (open->mechanism == MECHANISM_STARTTLS && open->method.len > 0)
+        add(&text, open->method);
     else
         add(&text, open->offered);
     keep(watch, session->what, sizeof session->what, &text);
@@ -194,7 +206,7 @@ static void styled(const struct watch *watch, struct buffer *line, const char *c
 static void line_begin(struct watch *watch, struct buffer *line, const struct event *event,
                        const struct watch_session *session, const char *verb, const char *code)
 {
-    char time[TIMES_SIZE], address[INET6_ADDRSTRLEN] = "?", word[16];
+    char time[TIMES_SIZE], word[16];
     if (watch->unsaid > 0) {
         buffer_format(line, "... %" PRIu64 " line%s not shown\n", watch->unsaid,
                       watch->unsaid == 1 ? "" : "s");
@@ -206,9 +218,8 @@ static void line_begin(struct watch *watch, struct buffer *line, const struct ev
     (void)snprintf(word, sizeof word, "%-10s", verb);
     styled(watch, line, code, word);
     if (session->client.family != 0 && session->told != TOLD_OPENED) {
-        int six = session->client.family == 6;
-        (void)inet_ntop(six ? AF_INET6 : AF_INET, session->client.bytes, address, sizeof address);
-        buffer_format(line, six ? "  [%s]:%u" : "  %s:%u", address, session->port);
+        buffer_word(line, "  ");
+        add_address(line, &session->client, session->port);
     }
     buffer_format(line, "  %s", session->place[0] != '\0' ? session->place : "?");
     if (session->what[0] != '\0' && session->told != TOLD_OPENED)
@@ -360,7 +371,8 @@ static int watch_write(void *arg, struct batch *batch)
         switch (event->kind) {
         case EVENT_FLOW_OPEN:
             watch->flows[event->flow % FLOWS] = (struct watch_flow){
-                event->flow, event->u.flow_open.client, event->u.flow_open.client_port};
+                event->flow, event->u.flow_open.client, event->u.flow_open.server,
+                event->u.flow_open.client_port, event->u.flow_open.server_port};
             break;
         case EVENT_SESSION_OPEN:
             session_open(watch, event);

@@ -143,7 +143,9 @@ AND EXISTS (SELECT 1 FROM finding s WHERE s.flow_id = finding.flow_id AND s.sess
     AND s.rule = 'capture-gap' AND s.sender = finding.sender);
 
 -- ---- an answer that was not captured is no missing answer ----
-UPDATE session SET verdict = 'unknown: the answer was not captured, and nothing behind it shows it'
+UPDATE session SET verdict = 'unknown: ' || coalesce((
+    SELECT min(f.evidence) FROM finding f
+    WHERE f.rule = 'switch-unresolved' AND f.session_id = session.id), 'the answer was not captured')
 WHERE outcome = 'unanswered' AND verdict LIKE 'unanswered%' AND id IN (
     SELECT session_id FROM finding WHERE capture_id = :capture AND rule = 'switch-unresolved');
 
