@@ -293,18 +293,19 @@ static void header_line(struct show *show, struct query *query)
     buffer_release(&text);
 }
 
-/* The first line: "GET /chat" or "101 Switching Protocols"; 0: there was none. */
+/* The first line, or what there is of it: "GET /chat", "101 Switching Protocols", "OK go". 0: there
+ * was none. */
 static int first_line(struct show *show, const char *title, const char *sql)
 {
     struct query *query = show_query(show, sql);
     int found = 0;
     if (query == NULL)
         return 0;
-    if (show_step(show, query) && !listing_is_null(query, 0)) {
+    if (show_step(show, query) && !(listing_is_null(query, 0) && listing_is_null(query, 1))) {
         struct buffer text = {0};
         show_title(show, title);
         listing_text(&text, query, 0);
-        if (!listing_is_null(query, 1) && query_text(query, 1).len > 0)
+        if (text.len > 0 && !listing_is_null(query, 1) && query_text(query, 1).len > 0)
             buffer_word(&text, " ");
         listing_text(&text, query, 1);
         output_word(show->out, "  ");

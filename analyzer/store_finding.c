@@ -201,6 +201,19 @@ static uint64_t shed_frames(const struct event *event)
     return frames;
 }
 
+/* What the session's sentence tells of it. */
+static int verdict_note(struct store_session *session, const struct event *event)
+{
+    struct verdict *verdict = &session->verdict;
+    if (event->u.finding.rule == RULE_STARTTLS_REFUSED_THEN_PLAINTEXT) {
+        session->stale = 1;
+        return store_session_text(&verdict->clear, event->u.finding.evidence);
+    }
+    if (event->u.finding.rule == RULE_STARTTLS_NO_CLIENTHELLO)
+        session->stale = verdict->no_hello = 1;
+    return 0;
+}
+
 int store_finding_event(struct store *store, struct store_flow *flow, struct event *event)
 {
     if ((unsigned)event->u.finding.rule >= RULE_COUNT)
@@ -219,6 +232,8 @@ int store_finding_event(struct store *store, struct store_flow *flow, struct eve
         return row != 0 ? finding_forgotten(store, flow, row, event)
                         : finding_add(store, flow, NULL, event, 1);
     }
+    if (verdict_note(session, event) != 0)
+        return store_no_memory(store);
     uint64_t shed = shed_frames(event);
     session->shed_found += shed;
     if (shed > 0 && store_frames_shed(store, session) != 0)

@@ -303,7 +303,8 @@ void store_session_free(struct store_session *session)
     struct text *texts[] = {&session->verdict.offered, &session->verdict.accepted,
                             &session->verdict.reason,  &session->verdict.host,
                             &session->verdict.origin,  &session->verdict.path,
-                            &session->verdict.location, &session->verdict.method};
+                            &session->verdict.location, &session->verdict.method,
+                            &session->verdict.clear};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         (void)store_session_text(texts[i], TEXT_NONE);
     store_findings_free(session->findings);

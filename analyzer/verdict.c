@@ -328,12 +328,15 @@ static void starttls_wait(struct buffer *out, const struct verdict *verdict)
 
 static void starttls_refused(struct buffer *out, const struct verdict *verdict)
 {
-    buffer_word(out, "refused");
-    if (verdict->status > 0 || verdict->reason.len > 0) {
+    struct text reason = verdict->reason;
+    while (reason.len > 1 && reason.data[reason.len - 1] == '.') /* the sentence goes on */
+        reason.len--;
+    buffer_word(out, verdict->outcome == OUTCOME_IGNORED ? "ignored" : "refused");
+    if (verdict->status > 0 || reason.len > 0) {
         buffer_word(out, ": ");
         if (verdict->status > 0)
-            buffer_format(out, "%d%s", verdict->status, verdict->reason.len > 0 ? " " : "");
-        quote(out, verdict->reason);
+            buffer_format(out, "%d%s", verdict->status, reason.len > 0 ? " " : "");
+        quote(out, reason);
         buffer_word(out, verdict->wait_ns >= 0 ? "," : "");
     }
     starttls_wait(out, verdict);
@@ -345,6 +348,10 @@ static void starttls_refused(struct buffer *out, const struct verdict *verdict)
         buffer_word(out, "; the server cannot start it now");
     else
         cause(out, verdict);
+    if (verdict->clear.len > 0) {
+        buffer_word(out, "; the client went on in the clear with ");
+        quote(out, verdict->clear);
+    }
 }
 
 /* A protocol that goes on protected. What is refused has its reason: it is all there is to know. */
@@ -354,14 +361,16 @@ static void starttls(struct buffer *out, const struct verdict *verdict)
         unanswered(out, verdict);
         return;
     }
-    if (verdict->outcome == OUTCOME_REFUSED) {
+    if (verdict->outcome == OUTCOME_REFUSED || verdict->outcome == OUTCOME_IGNORED) {
         starttls_refused(out, verdict);
         return;
     }
     buffer_word(out, "switched to ");
     quote(out, verdict->accepted.len > 0 ? verdict->accepted : verdict->offered);
     starttls_wait(out, verdict);
-    if (verdict->ended && verdict->duration_ns >= 0) {
+    if (verdict->no_hello) {
+        buffer_word(out, ", but the client sent something else");
+    } else if (verdict->ended && verdict->duration_ns >= 0) {
         buffer_word(out, ", spoken for ");
         duration(out, verdict->duration_ns);
     }

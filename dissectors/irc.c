@@ -100,6 +100,8 @@ static void authenticate(struct irc *irc, struct text word, uint64_t offset)
 static void ask(struct irc *irc, const struct line *line)
 {
     struct text prefix, method = command_of(line->text, &prefix);
+    while (method.len > 0 && method.data[0] == ' ')
+        method = (struct text){method.data + 1, method.len - 1};
     if (method.len > METHOD_MOST)
         method.len = METHOD_MOST;
     starttls_ask_host(&irc->tls, method, "TLS",
