@@ -151,7 +151,7 @@ static struct result client(struct ftp *f, const struct slice *slice)
     result = (struct result){.verdict = V_OK, .consumed = line.line.len};
     if (!line.first || line.line.text.len == 0)
         return result;
-    if (is_judged(&line.line) && talk_behind(talk)) {
+    if (is_judged(&line.line) && talk_behind(talk) && !starttls_judged(&f->tls)) {
         talk->inside[CLIENT] = inside;
         return (struct result){.verdict = V_WAIT_PEER};
     }

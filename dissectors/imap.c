@@ -64,7 +64,7 @@ static int probe_words(struct text bytes, struct text *tag, struct text *word, s
     if (talk_printable(bytes, PROBE_LINE, &end) < 0)
         return -1;
     *rest = (struct text){bytes.data, end > 0 ? end - 1 : bytes.len};
-    if (end > 1 && rest->data[rest->len - 1] == '\r')
+    if (rest->len > 0 && rest->data[rest->len - 1] == '\r') /* the line feed may be to come */
         rest->len--;
     *tag = line_word(rest);
     *word = line_word(rest);

@@ -190,7 +190,7 @@ static struct result client(struct nntp *n, const struct slice *slice)
         return result;
     if (n->reading == SECRET) {
         secret(n, &line.line);
-    } else if (is_judged(&line.line) && talk_behind(talk)) {
+    } else if (is_judged(&line.line) && talk_behind(talk) && !starttls_judged(&n->tls)) {
         talk->inside[CLIENT] = inside;
         return (struct result){.verdict = V_WAIT_PEER};
     } else if (line.line.text.len > 0) {

@@ -184,6 +184,11 @@ struct result starttls_unseen(struct starttls *s, enum side side, const struct s
     return (struct result){.verdict = V_SWITCHED};
 }
 
+int starttls_judged(const struct starttls *s)
+{
+    return s->offered || s->refused;
+}
+
 struct result starttls_asked(const struct starttls *s, size_t len)
 {
     int waits = s->pending && !s->lost;

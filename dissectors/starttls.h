@@ -82,6 +82,9 @@ void starttls_ignore(struct starttls *s, uint64_t offset);
  * V_OK: it is no TLS, read on. */
 struct result starttls_unseen(struct starttls *s, enum side side, const struct slice *slice);
 
+/* What the server has said so far is enough to judge credentials in the clear. */
+int starttls_judged(const struct starttls *s);
+
 /* The verdict with which the client's request, `len` bytes, is consumed: an answer that can still
  * come is waited for at once, so that what is behind the request, a gap too, stays untouched. */
 struct result starttls_asked(const struct starttls *s, size_t len);
