@@ -202,7 +202,8 @@ static int answer(struct sieve *s, const struct line *line)
     if (text_begins(word, "OK(") || text_begins(word, "NO(") || text_begins(word, "BYE(")) {
         size_t len = text_begins(word, "BYE(") ? 3 : 2;
         word = (struct text){word.data, len};
-        rest = (struct text){word.data + len, line->text.len - (size_t)(word.data - line->text.data) - len};
+        rest = (struct text){word.data + len,
+                             line->text.len - (size_t)(word.data - line->text.data) - len};
     }
     if (text_is(word, "OK") || text_is(word, "NO") || text_is(word, "BYE")) {
         int kind = talk_answer(talk, 0);

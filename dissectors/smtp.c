@@ -1,7 +1,7 @@
 /*
  * SMTP (RFC 5321) and LMTP (RFC 2033) as far as their security goes: STARTTLS (RFC 3207), AUTH (RFC
- * 4954) and mail in the clear. Each reply is matched to its command; mail, whether behind DATA or in
- * chunks (BDAT, RFC 3030), is passed over, so that nothing in it is taken for a command.
+ * 4954) and mail in the clear. Each reply is matched to its command; mail, whether behind DATA or
+ * in chunks (BDAT, RFC 3030), is passed over, so that nothing in it is taken for a command.
  */
 #include <string.h>
 

@@ -43,7 +43,8 @@ int talk_literal(const struct talk_line *line, uint64_t *len, int *plus)
     at -= (size_t)*plus;
     uint64_t value = 0, unit = 1;
     size_t digits = 0;
-    for (; at > 0 && text.data[at - 1] >= '0' && text.data[at - 1] <= '9' && digits < 18; digits++) {
+    for (; at > 0 && text.data[at - 1] >= '0' && text.data[at - 1] <= '9' && digits < 18;
+         digits++) {
         value += unit * (uint64_t)(text.data[--at] - '0');
         unit *= 10;
     }
