@@ -341,7 +341,7 @@ static void starttls_refused(struct buffer *out, const struct verdict *verdict)
     }
     starttls_wait(out, verdict);
     if (verdict->cause == CAUSE_ROUTE)
-        buffer_word(out, "; the server does not know this command");
+        buffer_word(out, "; the server does not take this command");
     else if (verdict->cause == CAUSE_BAD_REQUEST)
         buffer_word(out, "; the command was malformed or not expected there");
     else if (verdict->cause == CAUSE_UPSTREAM)

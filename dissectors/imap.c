@@ -79,10 +79,8 @@ static int probe_server(struct text bytes)
     if (line < 0 || tag.len == 0 || (word.len == 0 && line > 0))
         return -1;
     if (!text_is(tag, "*")) { /* a command's answer, where the greeting was not seen */
-        if (!is_tag(tag) || (line > 0 && !text_is(word, "OK") && !text_is(word, "NO") &&
-                             !text_is(word, "BAD")))
-            return -1;
-        return 0;
+        static const struct line_start answers[] = {{"OK ", 0}, {"NO ", 0}, {"BAD ", 0}};
+        return is_tag(tag) && line_probe(word, answers, 3) == 0 ? 0 : -1;
     }
     if (line == 0)
         return bytes.len > 1 && bytes.data[1] != ' ' ? -1 : 0;
@@ -320,9 +318,7 @@ static int tagged(struct imap *m, struct text tag, struct text rest, const struc
     if (text_begins(text, "[CAPABILITY "))
         capabilities(m, text);
     (void)talk_heard(&m->talk, m->tls.layer);
-    if (m->reading == INVITED && number == m->tag) /* what was announced will not come */
-        m->talk.inside[CLIENT] = 0;
-    if (number == m->tag)
+    if (number == m->tag) /* what was announced will not come */
         m->reading = COMMANDS;
     if (kind == COMPRESS)
         m->deaf = (uint8_t)text_is(word, "OK");

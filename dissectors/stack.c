@@ -13,7 +13,7 @@
 #include "stack_private.h"
 
 /* Bytes that probes may look at before a stream is called opaque: room for a long request line. */
-enum { PROBE_MAX = 16384, SEEKS_MAX = 4096, OPAQUE_ENOUGH = 4096 };
+enum { PROBE_MAX = 16384, SEEKS_MAX = 4096, OPAQUE_ENOUGH = 4096, LOSSES_MAX = 3 };
 
 static void run(struct layer *layer, enum side side);
 
@@ -515,13 +515,14 @@ static void lose(struct layer *layer, enum side side)
         tell_mismatch(layer, side, NULL);
     close_children(layer);
     close_dissector(layer);
-    layer->lost = 1;
+    layer->lost++;
     for (int s = CLIENT; s <= SERVER; s++) {
         layer->in[s].need = 0;
         layer->in[s].wait_peer = 0;
         layer->in[s].done = 0;
     }
-    if (untouched && input_view(&layer->in[side]).len > 0) {
+    /* Two that both take the beginning for theirs would take turns for ever. */
+    if (untouched && input_view(&layer->in[side]).len > 0 && layer->lost <= LOSSES_MAX) {
         set_protocol(layer, "opaque");
         budget_free(layer->stack->budget, layer->detail); /* it was about something else */
         layer->detail = NULL;

@@ -48,7 +48,7 @@ struct layer {
     int flipped;    /* its client is the flow's server */
     int announced;  /* EVENT_LAYER_OPEN is out */
     int quiet;      /* announce only what a probe recognises */
-    int lost;       /* the dissector gave up */
+    int lost;       /* so many dissectors gave up */
     int in_call;
     struct text protocol, expected;  /* static or in `names` */
     const struct dissector *dissector;
