@@ -83,12 +83,16 @@ struct hint {
     struct text value;
 };
 
+enum { PROBE_WEAK = 9 };
+
 struct dissector {
     const char *name;  /* layer.protocol */
     size_t state_size; /* zeroed, charged to the flow's budget */
     /* How sure these first bytes of a side's stream are this protocol: < 0 no, 0 too few bytes to
-     * say, > 0 how sure (1 weak .. 100 certain). Must answer for any len, also 0, and must not
-     * change its mind from no to yes with more bytes. NULL: never found by its bytes. */
+     * say, > 0 how sure (up to 100, certain). Must answer for any len, also 0, and must not change
+     * its mind from no to yes with more bytes. Up to PROBE_WEAK it fits, as other things do: that
+     * is enough only where the other side fits, too (in messages, where both together are surer
+     * than that by half). NULL: never found by its bytes. */
     int (*probe)(enum side, const uint8_t *, size_t);
     /* 0, or -1: cannot begin (degrades to opaque). May be NULL. */
     int (*open)(struct layer *, void *state, const struct handover *);
@@ -179,6 +183,9 @@ int layer_probe(const struct layer *, const char *protocol, enum side, const uin
 /* True when the side ended with FIN in order; when the flow was seen from its first byte. */
 int layer_ended(const struct layer *, enum side);
 int layer_from_start(const struct layer *);
+
+/* Is it the first layer of its flow? Bytes in front of its first ones were passed over then. */
+int layer_is_root(const struct layer *);
 
 /* Valid in close(): 1 where the flow (or the carried stream) has ended, and then how, by whom
  * (NEITHER: nobody) and after how much silence; 0 where only the layer ended (a switch, a carrier

@@ -375,7 +375,7 @@ static int http1_open(struct layer *layer, void *state, const struct handover *h
 {
     struct http1 *http = state;
     http->layer = layer;
-    if (layer_session(layer) == 0) { /* what was passed over before a probe knew the rest */
+    if (layer_is_root(layer)) { /* what was passed over before a probe knew the rest */
         http->server_lost = layer_offset(layer, SERVER) > 0;
         if (layer_offset(layer, CLIENT) > 0)
             http1_queue_unknown(http);

@@ -93,10 +93,11 @@ struct text registry_successor(const char *table, struct text token)
     return TEXT_NONE;
 }
 
-/* < 0 contradicted, 0 undecided, > 0 how sure. */
+/* < 0 contradicted, 0 undecided, > 0 how sure. Two sides that fit each other make up for what
+ * either of them lacks. */
 static int score(const struct dissector *dissector, const struct text bytes[2])
 {
-    int best = 0;
+    int best = 0, fits = 0;
     for (int side = CLIENT; side <= SERVER; side++) {
         if (bytes[side].len == 0)
             continue;
@@ -104,14 +105,15 @@ static int score(const struct dissector *dissector, const struct text bytes[2])
                                     bytes[side].len);
         if (sure < 0)
             return -1;
+        fits += sure > 0;
         if (sure > best)
             best = sure;
     }
-    return best;
+    return fits == 2 && best <= PROBE_WEAK ? PROBE_WEAK + 1 : best;
 }
 
-const struct dissector *registry_probe(const struct text bytes[2], const struct dissector *except,
-                                       int *undecided)
+static const struct dissector *ask(const struct text bytes[2], const struct dissector *except,
+                                   int least, int *undecided)
 {
     const struct dissector *found = NULL;
     int best = 0;
@@ -121,14 +123,26 @@ const struct dissector *registry_probe(const struct text bytes[2], const struct 
         if (!entries[i].by_bytes || dissector->probe == NULL || dissector == except)
             continue;
         int sure = score(dissector, bytes);
-        if (sure > best) {
+        if (sure >= least && sure > best) {
             best = sure;
             found = dissector;
         }
-        if (sure == 0)
+        if (sure >= 0 && sure < least)
             *undecided = 1;
     }
     if (found != NULL)
         *undecided = 0;
     return found;
+}
+
+const struct dissector *registry_probe(const struct text bytes[2], const struct dissector *except,
+                                       int *undecided)
+{
+    return ask(bytes, except, PROBE_WEAK + 1, undecided);
+}
+
+const struct dissector *registry_guess(const struct text bytes[2], const struct dissector *except)
+{
+    int undecided;
+    return ask(bytes, except, 1, &undecided);
 }

@@ -49,4 +49,7 @@ struct text registry_successor(const char *table, struct text token);
 const struct dissector *registry_probe(const struct text bytes[2], const struct dissector *except,
                                        int *undecided);
 
+/* The same where no more bytes will come: who is only weakly sure wins, too. */
+const struct dissector *registry_guess(const struct text bytes[2], const struct dissector *except);
+
 #endif

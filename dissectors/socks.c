@@ -1,133 +1,55 @@
 /*
- * SOCKS 4, 4a (the protocol notes of NEC and of 4A) and 5 (RFC 1928, RFC 1929): what is asked for,
- * where to, and what the proxy answers; what the tunnel carries is decided by its bytes. Clients
- * may send ahead without waiting for the replies: that is held until they are there. User names and
- * passwords are passed over.
+ * SOCKS 5 (RFC 1928, with 1929 and 1961), 4 and 4a: what is asked for, where to, and what the proxy
+ * answers; what the tunnel carries is decided by its bytes. Client and server speak in turn, but a
+ * client may send everything ahead: that is held until the answers are there. User names and
+ * passwords are passed over. Requests that a method encrypts are not seen, only that there was one.
  */
-#include <arpa/inet.h>
+#include "socks.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "detail.h"
-#include "dissector.h"
-#include "reader.h"
 
-enum {
-    TARGET_MOST = 272, /* a name of 255 bytes, brackets, a port */
-    FIELD_MOST = 512,  /* user id and name of SOCKS4 */
-    METHOD_NONE = 0,
-    METHOD_GSSAPI = 1,
-    METHOD_PASSWORD = 2,
-    METHOD_REFUSED = 0xff,
-    GRANTED4 = 90
-};
+enum { REPLY4_LEN = 8, REPLY5_LEN = 10, SEARCHED_MOST = 4096 };
 
-enum { CONNECT = 1, BIND = 2, UDP_ASSOCIATE = 3 };
-
-enum stage {
-    GREETING,  /* the client's methods, or all of SOCKS4 */
-    METHOD,    /* the server chooses */
-    PASSWORD,  /* the client's user and password */
-    VERDICT,   /* the server on them */
-    REQUEST,   /* the client's */
-    REPLY,     /* the server's */
-    CONNECTED, /* BIND: the second reply */
-    OVER       /* nothing more can be learnt */
+enum stage { /* whose turn it is, and with what */
+    GREETING, /* client: its methods, or all of SOCKS4 */
+    METHOD,   /* server: the one it chose */
+    PROOF,    /* client: user and password, or a message of GSSAPI */
+    VERDICT,  /* server: on that */
+    REQUEST,  /* client */
+    REPLY,    /* server */
+    VISITOR,  /* server: the second reply to BIND, somebody has come */
+    OVER      /* nothing more can be learnt */
 };
 
 struct socks {
+    struct layer *layer;
     enum stage stage;
-    unsigned version, method;
+    unsigned version; /* 4 or 5 */
+    int named;        /* SOCKS4a */
+    struct socks_greeting greeting;
+    int method;       /* -1: not chosen, or the choice was not captured */
+    int missing;      /* the server's message that is due was not captured, but the next will be */
+    int lost[2];      /* bytes of a side were not captured: its place is not known */
     unsigned command;
-    int named;     /* SOCKS4a */
-    int confirmed; /* the server began with its version, too */
     uint32_t session;
-    char target[TARGET_MOST];
+    int answered;
+    uint64_t asked_at, asked_packet; /* the last byte of the client's newest message */
+    int64_t asked_ns;
+    uint64_t replies_at; /* where the server's next message begins, in its root stream */
+    int replies_known;
+    char target[SOCKS_TARGET_MOST];
     size_t target_len, host_len;
 };
 
 static enum side turn_of(enum stage stage)
 {
-    return stage == GREETING || stage == PASSWORD || stage == REQUEST ? CLIENT : SERVER;
-}
-
-/* --- recognition --- */
-
-static int known_method(uint8_t method)
-{
-    return method < 10 || method == METHOD_REFUSED || method >= 0x80;
-}
-
-static int probe5(const uint8_t *data, size_t len)
-{
-    struct reader r = reader_of(data, len);
-    reader_skip(&r, 1);
-    uint8_t count = reader_u8(&r);
-    if (r.failed)
-        return 0;
-    if (count == 0 || count > 16)
-        return -1;
-    int usual = 0;
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t method = reader_u8(&r);
-        if (r.failed)
-            return 0;
-        if (!known_method(method) || method == METHOD_REFUSED)
-            return -1;
-        usual |= method <= METHOD_PASSWORD;
-    }
-    return usual ? 45 : -1;
-}
-
-static int probe4(const uint8_t *data, size_t len)
-{
-    struct reader r = reader_of(data, len);
-    reader_skip(&r, 1);
-    uint8_t command = reader_u8(&r);
-    if (len >= 2 && command != CONNECT && command != BIND)
-        return -1;
-    uint16_t port = reader_u16(&r);
-    reader_skip(&r, 4);
-    if (r.failed)
-        return 0;
-    if (port == 0)
-        return -1;
-    for (size_t i = 0; i < FIELD_MOST; i++) { /* the user id: printable, closed by a NUL */
-        uint8_t byte = reader_u8(&r);
-        if (r.failed)
-            return 0;
-        if (byte == 0)
-            return 50;
-        if (byte < 32 || byte == 127)
-            return -1;
-    }
-    return -1;
-}
-
-static int socks_probe(enum side side, const uint8_t *data, size_t len)
-{
-    if (len == 0)
-        return 0;
-    if (side == CLIENT)
-        return data[0] == 5 ? probe5(data, len) : data[0] == 4 ? probe4(data, len) : -1;
-    struct reader r = reader_of(data, len);
-    uint8_t first = reader_u8(&r), second = reader_u8(&r);
-    if (first != 5 && first != 0)
-        return -1;
-    if (r.failed)
-        return 0;
-    return first == 5 ? (known_method(second) ? 0 : -1)
-                      : (second >= GRANTED4 && second <= 93 ? 0 : -1);
+    return stage == GREETING || stage == PROOF || stage == REQUEST ? CLIENT : SERVER;
 }
 
 /* --- events --- */
-
-static struct text command_name(unsigned command)
-{
-    return command == CONNECT ? TEXT_LITERAL("CONNECT")
-           : command == BIND  ? TEXT_LITERAL("BIND")
-                              : TEXT_LITERAL("UDP ASSOCIATE");
-}
 
 static struct text version_name(const struct socks *s)
 {
@@ -136,331 +58,506 @@ static struct text version_name(const struct socks *s)
                            : TEXT_LITERAL("SOCKS4");
 }
 
-/* offset: the last byte of the request. */
-static void open_session(struct layer *layer, struct socks *s, uint64_t offset)
+static struct text command_name(unsigned command)
 {
-    s->session = layer_session_new(layer);
-    struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session, .offset = offset};
+    return command == SOCKS_CONNECT         ? TEXT_LITERAL("CONNECT")
+           : command == SOCKS_BIND          ? TEXT_LITERAL("BIND")
+           : command == SOCKS_UDP_ASSOCIATE ? TEXT_LITERAL("UDP ASSOCIATE")
+                                            : TEXT_NONE;
+}
+
+/* The attempt, with what is known of it. lost: its request was not captured. */
+static void open_session(struct socks *s, int lost)
+{
+    s->session = layer_session_new(s->layer);
+    struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session,
+                          .offset = s->asked_at, .packet = s->asked_packet,
+                          .time_ns = s->asked_ns};
     struct event_session_open *open = &event.u.session_open;
     open->mechanism = MECHANISM_SOCKS;
     open->offered = version_name(s);
-    if (s->command != 0)
-        open->method = command_name(s->command);
+    open->method = command_name(s->command);
+    open->request_lost = lost;
     if (s->target_len > 0) {
         open->target = (struct text){s->target, s->target_len};
         open->host = (struct text){s->target, s->host_len};
     }
-    layer_emit(layer, CLIENT, &event);
+    layer_emit(s->layer, CLIENT, &event);
 }
 
-static void answer(struct layer *layer, struct socks *s, enum cause cause, const char *reason,
-                   uint64_t offset)
+/* reason NULL: the answer was not captured. */
+static void answer(struct socks *s, enum cause cause, const char *reason, uint64_t offset)
 {
     struct event event = {.kind = EVENT_SESSION_ANSWER, .session = s->session, .offset = offset};
     struct event_session_answer *out = &event.u.session_answer;
+    s->answered = 1;
     out->outcome = cause == CAUSE_NONE ? OUTCOME_SWITCHED : OUTCOME_REFUSED;
     out->cause = cause;
-    out->reason = (struct text){reason, strlen(reason)};
+    if (reason != NULL)
+        out->reason = (struct text){reason, strlen(reason)};
     if (cause == CAUSE_NONE)
         out->accepted = version_name(s);
-    layer_emit(layer, SERVER, &event);
+    layer_emit(s->layer, SERVER, &event);
 }
 
-static struct result go_on(struct socks *s, enum stage next, size_t consumed)
+static void tell_unresolved(struct socks *s, enum side side, uint64_t offset, const char *why)
 {
-    s->stage = next;
-    return (struct result){.verdict = V_OK, .consumed = consumed};
+    struct event event = {.kind = EVENT_FINDING, .session = s->session, .offset = offset};
+    event.u.finding = (struct event_finding){.rule = RULE_SWITCH_UNRESOLVED,
+                                             .evidence = {why, strlen(why)}};
+    s->answered = 1;
+    layer_emit(s->layer, side, &event);
 }
 
-static struct result refuse(struct layer *layer, struct socks *s, enum cause cause,
-                            const char *reason, const struct slice *slice, size_t consumed)
-{
-    if (s->session == 0) /* it never came to a request */
-        open_session(layer, s, layer_offset(layer, CLIENT) - 1);
-    answer(layer, s, cause, reason, slice->offset + consumed - 1);
-    s->stage = OVER;
-    return (struct result){.verdict = V_DONE, .consumed = consumed};
-}
-
-static struct result grant(struct layer *layer, struct socks *s, const char *reason,
-                           const struct slice *slice, size_t consumed)
-{
-    if (s->command == BIND && s->stage == REPLY) /* a second one tells who has come */
-        return go_on(s, CONNECTED, consumed);
-    answer(layer, s, CAUSE_NONE, reason, slice->offset + consumed - 1);
-    if (s->command == UDP_ASSOCIATE) { /* the connection only keeps the association alive */
-        s->stage = OVER;
-        return (struct result){.verdict = V_DONE, .consumed = consumed};
-    }
-    struct hint target = {"target", {s->target, s->target_len}};
-    struct handover handover = {.session = s->session, .hints = &target, .hint_count = 1};
-    (void)layer_switch(layer, &handover);
-    return (struct result){.verdict = V_SWITCHED, .consumed = consumed};
-}
-
-/* --- addresses --- */
-
-static void set_target(struct socks *s, struct text host, int brackets, unsigned port)
-{
-    int len = snprintf(s->target, sizeof s->target, brackets ? "[%.*s]" : "%.*s", (int)host.len,
-                       host.data);
-    s->host_len = (size_t)len < sizeof s->target ? (size_t)len : sizeof s->target - 1;
-    len = snprintf(s->target + s->host_len, sizeof s->target - s->host_len, ":%u", port);
-    s->target_len = s->host_len + (size_t)len;
-    if (s->target_len >= sizeof s->target)
-        s->target_len = sizeof s->target - 1;
-}
-
-static void set_address(struct socks *s, int family, const uint8_t *bytes, unsigned port)
-{
-    char text[INET6_ADDRSTRLEN];
-    if (inet_ntop(family, bytes, text, sizeof text) != NULL)
-        set_target(s, (struct text){text, strlen(text)}, family == AF_INET6, port);
-}
-
-/* An address of RFC 1928 and the port behind it. s NULL: passed over. Returns 0 where there is no
- * such type of address. */
-static int read_address(struct reader *r, struct socks *s)
-{
-    uint8_t type = reader_u8(r);
-    if (r->failed)
-        return 1;
-    size_t len = type == 1 ? 4 : type == 4 ? 16 : type == 3 ? reader_u8(r) : 0;
-    const uint8_t *bytes = NULL;
-    int whole = reader_take(r, len, &bytes);
-    unsigned port = reader_u16(r);
-    if (r->failed || !whole)
-        return type == 1 || type == 3 || type == 4;
-    if (s != NULL && type == 3)
-        set_target(s, (struct text){(const char *)bytes, len}, 0, port);
-    else if (s != NULL && len > 0)
-        set_address(s, type == 1 ? AF_INET : AF_INET6, bytes, port);
-    return len > 0;
-}
-
-/* --- the client --- */
+/* --- going on --- */
 
 static struct result need_more(const struct slice *slice)
 {
     return (struct result){.verdict = V_NEED, .need = slice->len + 1};
 }
 
-static const struct result lost = {.verdict = V_LOST};
+static const struct result lost_place = {.verdict = V_LOST};
+static const struct result wait_peer = {.verdict = V_WAIT_PEER};
 
-/* Up to a NUL; NULL where it is not there yet or too far. */
-static const uint8_t *read_string(struct reader *r, size_t *len)
+/* A message of the client was read; what stands behind it waits, gaps too. */
+static struct result asked(struct socks *s, enum stage next, const struct slice *slice, size_t len)
 {
-    const uint8_t *bytes = r->data + r->at;
-    const uint8_t *end = r->failed ? NULL : memchr(bytes, 0, reader_left(r));
-    if (end == NULL)
-        return NULL;
-    *len = (size_t)(end - bytes);
-    reader_skip(r, *len + 1);
-    return bytes;
+    s->asked_at = slice->offset + len - 1;
+    struct mark mark = layer_mark(s->layer, CLIENT, s->asked_at);
+    s->asked_packet = mark.packet;
+    s->asked_ns = mark.time_ns;
+    s->stage = next;
+    int waits = turn_of(next) == SERVER && !s->lost[SERVER];
+    return (struct result){.verdict = waits ? V_WAIT_PEER : V_OK, .consumed = len};
 }
 
-static struct result request4(struct layer *layer, struct socks *s, const struct slice *slice)
+static struct result replied(struct socks *s, enum stage next, const struct slice *slice,
+                             size_t len)
 {
-    struct reader r = reader_of(slice->data, slice->len);
-    reader_skip(&r, 1);
-    s->command = reader_u8(&r);
-    unsigned port = reader_u16(&r);
-    const uint8_t *address = NULL;
-    (void)reader_take(&r, 4, &address);
-    size_t len = 0;
-    const uint8_t *name = address != NULL ? read_string(&r, &len) : NULL; /* the user id */
-    if (s->command != 0 && s->command != CONNECT && s->command != BIND)
-        return lost;
-    s->named = address != NULL && memcmp(address, "\0\0\0", 3) == 0 && address[3] != 0;
-    if (name != NULL && s->named)
-        name = read_string(&r, &len);
-    if (name == NULL)
-        return slice->len > 2 * FIELD_MOST ? lost : need_more(slice);
-    if (s->named)
-        set_target(s, (struct text){(const char *)name, len < 255 ? len : 255}, 0, port);
-    else
-        set_address(s, AF_INET, address, port);
-    open_session(layer, s, slice->offset + r.at - 1);
-    return go_on(s, REPLY, r.at);
+    s->replies_at = layer_mark(s->layer, SERVER, slice->offset + len - 1).root_offset + 1;
+    s->replies_known = 1;
+    s->stage = next;
+    return (struct result){.verdict = V_OK, .consumed = len};
 }
 
-static struct result request5(struct layer *layer, struct socks *s, const struct slice *slice)
+static struct result over(struct socks *s, size_t consumed)
+{
+    s->stage = OVER;
+    return (struct result){.verdict = V_DONE, .consumed = consumed};
+}
+
+static struct result refuse(struct socks *s, enum cause cause, const char *reason,
+                            const struct slice *slice, size_t len)
+{
+    if (s->session == 0) /* it never came to a request, or that was not captured */
+        open_session(s, s->stage == REQUEST);
+    answer(s, cause, reason, slice->offset + len - 1);
+    return over(s, len);
+}
+
+static struct result hand_over(struct socks *s, int assumed, size_t consumed)
+{
+    struct hint hints[2] = {{"assumed", TEXT_LITERAL("1")}};
+    size_t count = assumed ? 1 : 0;
+    if (s->target_len > 0)
+        hints[count++] = (struct hint){"target", {s->target, s->target_len}};
+    struct handover handover = {.session = s->session, .hints = hints, .hint_count = count};
+    (void)layer_switch(s->layer, &handover); /* -1 is reported, and the rest becomes opaque */
+    return (struct result){.verdict = V_SWITCHED, .consumed = consumed};
+}
+
+static struct result grant(struct socks *s, const char *reason, const struct slice *slice,
+                           size_t len)
+{
+    if (s->session == 0)
+        open_session(s, 1);
+    if (s->command == SOCKS_BIND && s->stage == REPLY)
+        return replied(s, VISITOR, slice, len);
+    answer(s, CAUSE_NONE, reason, slice->offset + len - 1);
+    if (s->command == SOCKS_UDP_ASSOCIATE) /* the connection only keeps the association alive */
+        return over(s, len);
+    return hand_over(s, 0, len);
+}
+
+/* --- the client --- */
+
+static struct result take_request(struct socks *s, const struct socks_request *request,
+                                  const struct slice *slice, size_t len)
+{
+    s->command = request->command;
+    if (s->command < SOCKS_CONNECT || s->command > SOCKS_UDP_ASSOCIATE) { /* Tor resolves names */
+        (void)asked(s, OVER, slice, len);
+        return over(s, len);
+    }
+    s->target_len = socks_target(request, s->target, &s->host_len);
+    struct result result = asked(s, REPLY, slice, len);
+    open_session(s, 0);
+    return result;
+}
+
+static struct result greeting(struct socks *s, const struct slice *slice)
 {
     struct reader r = reader_of(slice->data, slice->len);
-    uint8_t version = reader_u8(&r);
-    unsigned command = reader_u8(&r);
-    reader_skip(&r, 1);
-    if (!r.failed && (version != 5 || command < CONNECT || command > UDP_ASSOCIATE))
-        return lost;
-    int right = read_address(&r, s);
-    if (!right)
-        return lost;
-    if (r.failed)
+    struct socks_request request;
+    s->version = slice->data[0] == 4 ? 4 : 5;
+    enum socks_read read = s->version == 4 ? socks_read_request4(&r, &request)
+                                           : socks_read_greeting(&r, &s->greeting);
+    if (read != SOCKS_WHOLE)
+        return read == SOCKS_BAD ? lost_place : need_more(slice);
+    if (s->version == 5)
+        return asked(s, METHOD, slice, r.at);
+    s->named = request.type == 3;
+    return take_request(s, &request, slice, r.at);
+}
+
+static struct result request5(struct socks *s, const struct slice *slice)
+{
+    struct reader r = reader_of(slice->data, slice->len);
+    struct socks_request request;
+    enum socks_read read = socks_read_request5(&r, &request);
+    if (read != SOCKS_WHOLE)
+        return read == SOCKS_BAD ? lost_place : need_more(slice);
+    return take_request(s, &request, slice, r.at);
+}
+
+/* The request is there, but not in the clear. */
+static struct result hidden(struct socks *s, const struct slice *slice, size_t len, const char *why)
+{
+    (void)asked(s, OVER, slice, len);
+    open_session(s, 0);
+    tell_unresolved(s, CLIENT, s->asked_at, why);
+    return over(s, len);
+}
+
+static struct result gssapi(struct socks *s, const struct slice *slice)
+{
+    struct reader r = reader_of(slice->data, slice->len);
+    unsigned type;
+    if (slice->data[0] == 5) /* without protection, the request is as ever */
+        return request5(s, slice);
+    enum socks_read read = socks_read_gssapi(&r, &type);
+    if (read != SOCKS_WHOLE)
+        return read == SOCKS_BAD ? lost_place : need_more(slice);
+    if (type == SOCKS_REFUSED)
+        return over(s, r.at);
+    if (type == 3)
+        return hidden(s, slice, r.at, "the request is protected by GSSAPI");
+    return asked(s, VERDICT, slice, r.at);
+}
+
+static struct result proof(struct socks *s, const struct slice *slice)
+{
+    struct reader r = reader_of(slice->data, slice->len);
+    if (s->method == SOCKS_GSSAPI)
+        return gssapi(s, slice);
+    enum socks_read read = socks_read_password(&r);
+    if (read != SOCKS_WHOLE)
+        return read == SOCKS_BAD ? lost_place : need_more(slice);
+    return asked(s, VERDICT, slice, r.at);
+}
+
+/* The server's choice or verdict was not captured: what the client says next shows it. */
+static struct result overtaken(struct socks *s, const struct slice *slice)
+{
+    int password = (s->greeting.methods & 1 << SOCKS_PASSWORD) != 0;
+    if (slice->data[0] != 5 && slice->data[0] != 1)
+        return lost_place;
+    if (s->stage == METHOD && slice->data[0] == 1)
+        s->method = password ? SOCKS_PASSWORD : SOCKS_GSSAPI;
+    s->missing = 0;
+    s->replies_at += 2;
+    s->replies_known &= s->method != SOCKS_GSSAPI;
+    s->stage = slice->data[0] == 5 ? REQUEST : PROOF;
+    return s->stage == REQUEST ? request5(s, slice) : proof(s, slice);
+}
+
+/* --- a reply that was not captured --- */
+
+/* -1: nothing that a tunnel is known to begin with; 0: more bytes are needed; 1: it is. */
+static int begins_tunnel(const struct socks *s, enum side side, const struct slice *slice)
+{
+    static const char *const protocols[] = {"tls", "ssh", "http1", "http2"};
+    int more = 0;
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
+        int sure = layer_probe(s->layer, protocols[i], side, slice->data, slice->len);
+        if (sure > PROBE_WEAK)
+            return 1;
+        more |= sure >= 0;
+    }
+    return more ? 0 : -1;
+}
+
+/* Who was refused does not go on once he knows it. */
+static int knew_the_reply(const struct socks *s, uint64_t offset)
+{
+    struct mark mark = layer_mark(s->layer, CLIENT, offset);
+    return s->replies_known && mark.acked_valid &&
+           mark.acked >= s->replies_at + (s->version == 4 ? REPLY4_LEN : REPLY5_LEN);
+}
+
+static struct result assume(struct socks *s)
+{
+    answer(s, CAUSE_NONE, NULL, layer_offset(s->layer, SERVER));
+    return hand_over(s, 1, 0);
+}
+
+static struct result resolve(struct socks *s, enum side side, const struct slice *slice)
+{
+    int tunnel = begins_tunnel(s, side, slice);
+    if (tunnel > 0 || (side == CLIENT && knew_the_reply(s, slice->offset)))
+        return assume(s);
+    if (slice->len < SEARCHED_MOST)
         return need_more(slice);
-    s->command = command;
-    open_session(layer, s, slice->offset + r.at - 1);
-    return go_on(s, REPLY, r.at);
-}
-
-static struct result client(struct layer *layer, struct socks *s, const struct slice *slice)
-{
-    struct reader r = reader_of(slice->data, slice->len);
-    if (s->stage == REQUEST)
-        return request5(layer, s, slice);
-    uint8_t first = reader_u8(&r), len = 0;
-    if (s->stage == GREETING && first == 4) {
-        s->version = 4;
-        return request4(layer, s, slice);
-    }
-    if (s->stage == GREETING) {
-        s->version = 5;
-        len = reader_u8(&r);
-        reader_skip(&r, len);
-        if (first != 5 || r.failed)
-            return first != 5 ? lost : need_more(slice);
-        return s->confirmed ? go_on(s, METHOD, r.at)
-                            : (struct result){.verdict = V_WAIT_PEER};
-    }
-    len = reader_u8(&r); /* RFC 1929: user, password */
-    reader_skip(&r, len);
-    len = reader_u8(&r);
-    reader_skip(&r, len);
-    return first != 1 ? lost : r.failed ? need_more(slice) : go_on(s, VERDICT, r.at);
+    tell_unresolved(s, SERVER, layer_offset(s->layer, SERVER),
+                    "the reply was not captured, and nothing behind it shows it");
+    return over(s, 0);
 }
 
 /* --- the server --- */
 
-static const char *reply_text(unsigned code)
+static const char *reason5(unsigned code)
 {
-    static const char *const texts[] = {
+    static const char *const reasons[] = { /* RFC 1928 6 */
         "succeeded", "general SOCKS server failure", "connection not allowed by ruleset",
         "Network unreachable", "Host unreachable", "Connection refused", "TTL expired",
         "Command not supported", "Address type not supported"};
-    return code < sizeof texts / sizeof texts[0] ? texts[code] : "unassigned reply";
+    return code < sizeof reasons / sizeof reasons[0] ? reasons[code] : "unassigned";
 }
 
-static enum cause reply_cause(unsigned code)
+static enum cause cause5(unsigned code)
 {
-    return code == 0                ? CAUSE_NONE
-           : code == 1              ? CAUSE_UPSTREAM
-           : code == 2              ? CAUSE_AUTH
-           : code >= 3 && code <= 5 ? CAUSE_ROUTE
+    return code == 1                ? CAUSE_UPSTREAM
+           : code >= 2 && code <= 5 ? CAUSE_ROUTE
            : code == 6              ? CAUSE_TIMEOUT
-           : code == 7 || code == 8 ? CAUSE_BAD_REQUEST
                                     : CAUSE_UNKNOWN;
 }
 
-static struct result reply4(struct layer *layer, struct socks *s, const struct slice *slice)
+static struct result reply4(struct socks *s, const struct slice *slice)
 {
+    static const char *const reasons[] = {
+        "request granted", "request rejected or failed",
+        "request rejected because SOCKS server cannot connect to identd on the client",
+        "request rejected because the client program and identd report different user-ids"};
     struct reader r = reader_of(slice->data, slice->len);
-    uint8_t version = reader_u8(&r), code = reader_u8(&r);
-    reader_skip(&r, 6);
-    if (slice->len >= 2 && (version != 0 || code < GRANTED4 || code > 93))
-        return lost;
+    int version = reader_peek(&r, 0), code = reader_peek(&r, 1);
+    if (version != 0 || (code >= 0 && (code < SOCKS4_GRANTED || code > SOCKS4_LAST)))
+        return lost_place;
+    reader_skip(&r, REPLY4_LEN);
     if (r.failed)
         return need_more(slice);
-    if (code == GRANTED4)
-        return grant(layer, s, "request granted", slice, r.at);
-    return refuse(layer, s, code == 91 ? CAUSE_ROUTE : CAUSE_AUTH,
-                  code == 91 ? "request rejected or failed" : "identd does not confirm the user",
-                  slice, r.at);
+    const char *reason = reasons[code - SOCKS4_GRANTED];
+    return code == SOCKS4_GRANTED ? grant(s, reason, slice, r.at)
+                                  : refuse(s, code > SOCKS4_GRANTED + 1 ? CAUSE_AUTH
+                                                                        : CAUSE_UNKNOWN,
+                                           reason, slice, r.at);
 }
 
-static struct result reply5(struct layer *layer, struct socks *s, const struct slice *slice)
+static struct result reply5(struct socks *s, const struct slice *slice)
 {
     struct reader r = reader_of(slice->data, slice->len);
-    uint8_t version = reader_u8(&r), code = reader_u8(&r);
-    reader_skip(&r, 1);
-    if (slice->len >= 1 && version != 5)
-        return lost;
-    /* Some send a refusal with nothing behind its code. */
-    if (slice->len >= 2 && code != 0 && layer_ended(layer, SERVER) && slice->len < 10)
-        return refuse(layer, s, reply_cause(code), reply_text(code), slice, slice->len);
-    if (!read_address(&r, NULL))
-        return lost;
+    struct socks_request reply; /* built like a request */
+    enum socks_read read = socks_read_request5(&r, &reply);
+    if (read == SOCKS_MORE)
+        return need_more(slice);
+    if (read == SOCKS_BAD && slice->data[0] == 5 && reply.command != 0) /* without an address */
+        return refuse(s, cause5(reply.command), reason5(reply.command), slice, r.at);
+    if (read == SOCKS_BAD)
+        return lost_place;
+    return reply.command == 0
+               ? grant(s, reason5(0), slice, r.at)
+               : refuse(s, cause5(reply.command), reason5(reply.command), slice, r.at);
+}
+
+/* Behind a gap it may be anything; a reply is believed where it looks like one. */
+static struct result reply(struct socks *s, const struct slice *slice)
+{
+    struct reader r = reader_of(slice->data, slice->len);
+    struct socks_request request;
+    int code = reader_peek(&r, 1), reserved = reader_peek(&r, 2);
+    int looks = s->version == 4
+                    ? slice->data[0] == 0 && (code < 0 || (code >= SOCKS4_GRANTED &&
+                                                           code <= SOCKS4_LAST))
+                    : code < 9 && reserved <= 0 && socks_read_request5(&r, &request) != SOCKS_BAD;
+    if (s->lost[SERVER] && !looks)
+        return resolve(s, SERVER, slice);
+    return s->version == 4 ? reply4(s, slice) : reply5(s, slice);
+}
+
+static struct result method(struct socks *s, const struct slice *slice)
+{
+    struct reader r = reader_of(slice->data, slice->len);
+    uint8_t version = reader_u8(&r), chosen = reader_u8(&r);
+    if (version != 5)
+        return lost_place;
     if (r.failed)
         return need_more(slice);
-    return code == 0 ? grant(layer, s, reply_text(code), slice, r.at)
-                     : refuse(layer, s, reply_cause(code), reply_text(code), slice, r.at);
+    s->method = chosen;
+    if (chosen == SOCKS_REFUSED)
+        return refuse(s, CAUSE_AUTH, "no acceptable methods", slice, r.at);
+    if (chosen <= SOCKS_PASSWORD)
+        return replied(s, chosen == SOCKS_NO_AUTHENTICATION ? REQUEST : PROOF, slice, r.at);
+    open_session(s, 0);
+    tell_unresolved(s, SERVER, slice->offset + r.at - 1,
+                    "what follows is of a method that is not read");
+    return over(s, r.at);
 }
 
-/* Three bytes of a client may be anybody's: nothing is taken before the server answers in kind. The
- * method itself is left for method(). */
-static struct result confirm(struct layer *layer, struct socks *s, const struct slice *slice)
+static struct result gssapi_verdict(struct socks *s, const struct slice *slice)
 {
-    struct slice greeting = layer_peek(layer, CLIENT);
-    if (greeting.len == 0 || greeting.data[0] != 5 || s->confirmed)
-        return (struct result){.verdict = V_WAIT_PEER};
     struct reader r = reader_of(slice->data, slice->len);
-    if (reader_u8(&r) != 5)
-        return lost;
-    uint8_t method = reader_u8(&r);
-    if (r.failed || !known_method(method))
-        return r.failed ? need_more(slice) : lost;
-    s->confirmed = 1;
-    return (struct result){.verdict = V_OK, .consumed = 1};
+    unsigned type;
+    enum socks_read read = socks_read_gssapi(&r, &type);
+    if (read != SOCKS_WHOLE)
+        return read == SOCKS_BAD ? lost_place : need_more(slice);
+    if (type == SOCKS_REFUSED)
+        return refuse(s, CAUSE_AUTH, "GSSAPI authentication failed", slice, r.at);
+    return replied(s, PROOF, slice, r.at);
 }
 
-static struct result method(struct layer *layer, struct socks *s, const struct slice *slice)
+static struct result verdict(struct socks *s, const struct slice *slice)
 {
     struct reader r = reader_of(slice->data, slice->len);
-    s->method = reader_u8(&r);
-    if (s->method == METHOD_REFUSED)
-        return refuse(layer, s, CAUSE_AUTH, "no acceptable methods", slice, r.at);
-    if (s->method == METHOD_NONE || s->method == METHOD_PASSWORD)
-        return go_on(s, s->method == METHOD_NONE ? REQUEST : PASSWORD, r.at);
-    s->stage = OVER; /* what follows is of another method, perhaps encrypted */
-    return (struct result){.verdict = V_DONE, .consumed = r.at};
-}
-
-static struct result server(struct layer *layer, struct socks *s, const struct slice *slice)
-{
-    if (s->stage == METHOD)
-        return method(layer, s, slice);
-    if (s->stage != VERDICT)
-        return s->version == 4 ? reply4(layer, s, slice) : reply5(layer, s, slice);
-    struct reader r = reader_of(slice->data, slice->len);
+    if (s->method == SOCKS_GSSAPI)
+        return gssapi_verdict(s, slice);
     reader_skip(&r, 1); /* 1, but some repeat 5 */
     uint8_t status = reader_u8(&r);
     if (r.failed)
         return need_more(slice);
     if (status != 0)
-        return refuse(layer, s, CAUSE_AUTH, "user name or password not accepted", slice, r.at);
-    return go_on(s, REQUEST, r.at);
+        return refuse(s, CAUSE_AUTH, "user name or password not accepted", slice, r.at);
+    return replied(s, REQUEST, slice, r.at);
+}
+
+/* --- the contract --- */
+
+static int socks_open(struct layer *layer, void *state, const struct handover *handover)
+{
+    struct socks *s = state;
+    (void)handover;
+    s->layer = layer;
+    s->method = -1;
+    s->replies_known = layer_is_root(layer);
+    return 0;
+}
+
+static struct result client(struct socks *s, const struct slice *slice)
+{
+    switch (s->stage) {
+    case GREETING:
+        return greeting(s, slice);
+    case PROOF:
+        return proof(s, slice);
+    case REQUEST:
+        return request5(s, slice);
+    case METHOD:
+    case VERDICT:
+        return s->lost[SERVER] || s->missing ? overtaken(s, slice) : wait_peer;
+    case REPLY:
+    case VISITOR:
+        return s->lost[SERVER] ? resolve(s, CLIENT, slice) : wait_peer;
+    case OVER:
+        break;
+    }
+    return over(s, 0);
+}
+
+static struct result server(struct socks *s, const struct slice *slice)
+{
+    switch (s->stage) {
+    case METHOD:
+        return s->lost[SERVER] || s->missing ? wait_peer : method(s, slice);
+    case VERDICT:
+        return s->lost[SERVER] || s->missing ? wait_peer : verdict(s, slice);
+    case REPLY:
+    case VISITOR:
+        return reply(s, slice);
+    case REQUEST: /* replied to, though not captured */
+        return s->lost[CLIENT] ? reply(s, slice) : wait_peer;
+    case GREETING:
+    case PROOF:
+        return wait_peer;
+    case OVER:
+        break;
+    }
+    return over(s, 0);
 }
 
 static struct result socks_data(struct layer *layer, void *state, enum side side,
                                 const struct slice *slice)
 {
+    (void)layer;
+    return side == CLIENT ? client(state, slice) : server(state, slice);
+}
+
+/* Messages of a client follow one another without the server's, and one that was lost shows in what
+ * the server says to it; whether a tunnel was opened shows in what goes through it. */
+static struct result socks_gap(struct layer *layer, void *state, enum side side, uint64_t offset,
+                               uint64_t len)
+{
     struct socks *s = state;
+    (void)layer;
+    (void)offset;
     if (s->stage == OVER)
         return (struct result){.verdict = V_DONE};
-    if (s->stage == GREETING && side == SERVER)
-        return confirm(layer, s, slice);
-    if (turn_of(s->stage) != side)
-        return (struct result){.verdict = V_WAIT_PEER};
-    return side == CLIENT ? client(layer, s, slice) : server(layer, s, slice);
+    if (side == CLIENT && (s->stage == GREETING || s->stage == PROOF))
+        return lost_place;
+    int two = s->stage == METHOD || (s->stage == VERDICT && s->method == SOCKS_PASSWORD);
+    if (side == SERVER && two && len == 2)
+        s->missing = 1;
+    else
+        s->lost[side] = 1;
+    return (struct result){.verdict = V_OK};
+}
+
+/* Some close behind the code of a refusal, without the address that belongs to it. */
+static void socks_eof(struct layer *layer, void *state, enum side side)
+{
+    struct socks *s = state;
+    struct slice rest = layer_peek(layer, SERVER);
+    if (side == SERVER && s->version == 5 && (s->stage == REPLY || s->stage == VISITOR) &&
+        !s->lost[SERVER] && rest.len >= 2 && rest.data[0] == 5 && rest.data[1] != 0)
+        (void)refuse(s, cause5(rest.data[1]), reason5(rest.data[1]), &rest, rest.len);
+}
+
+static void tell_detail(const struct socks *s)
+{
+    static const char *const names[] = {
+        "none", "GSSAPI", "user name and password", "CHAP", NULL, "CRAM", "SSL", "NDS",
+        "multi-authentication framework", "JSON parameter block"};
+    struct detail detail = {.len = 0};
+    char number[16];
+    detail_text(&detail, "version", version_name(s));
+    if (s->method == SOCKS_REFUSED)
+        detail_text(&detail, "method", TEXT_LITERAL("none acceptable"));
+    else if (s->method >= 0) {
+        const char *name = (size_t)s->method < sizeof names / sizeof names[0]
+                               ? names[s->method]
+                               : NULL;
+        (void)snprintf(number, sizeof number, "%d", s->method);
+        name = name != NULL ? name : number;
+        detail_text(&detail, "method", (struct text){name, strlen(name)});
+    }
+    layer_detail(s->layer, detail_json(&detail));
 }
 
 static void socks_close(struct layer *layer, void *state)
 {
-    static const char *const methods[] = {"none", "GSSAPI", "user name and password"};
-    const struct socks *s = state;
-    struct detail detail = {.len = 0};
+    struct socks *s = state;
     if (s->version == 0)
         return;
-    detail_text(&detail, "version", version_name(s));
-    if (s->version == 5 && s->stage > METHOD && s->method < 3)
-        detail_text(&detail, "method",
-                    (struct text){methods[s->method], strlen(methods[s->method])});
-    layer_detail(layer, detail_json(&detail));
+    tell_detail(s);
+    if (s->session != 0 && !s->answered && s->lost[SERVER])
+        tell_unresolved(s, SERVER, layer_offset(layer, SERVER),
+                        "the reply was not captured, and nothing behind it shows it");
 }
 
-/* No gap is survived: a message does not say where it begins. */
 const struct dissector socks_dissector = {
     .name = "socks",
     .state_size = sizeof(struct socks),
     .probe = socks_probe,
+    .open = socks_open,
     .data = socks_data,
+    .gap = socks_gap,
+    .eof = socks_eof,
     .close = socks_close,
 };

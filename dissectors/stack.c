@@ -15,6 +15,9 @@
 /* Bytes that probes may look at before a stream is called opaque: room for a long request line. */
 enum { PROBE_MAX = 16384, SEEKS_MAX = 4096, OPAQUE_ENOUGH = 4096, LOSSES_MAX = 3 };
 
+/* How sure probes have to be of what is carried in messages. */
+enum { QUIET_LEAST = PROBE_WEAK + PROBE_WEAK / 2 + 1 };
+
 static void run(struct layer *layer, enum side side);
 
 /* --- births and announcements --- */
@@ -325,7 +328,7 @@ static void tell_mismatch(struct layer *layer, enum side side, const char *found
     else /* how many more bytes are there is a matter of packets */
         len += snprintf(evidence + len, size - (size_t)len, "the first byte is 0x%02x",
                         view.len > 0 ? view.data[0] : 0);
-    int named = layer->grant.mismatch && layer_flip(layer, side) == layer->grant.waits;
+    int named = layer->grant.mismatch && layer_flip(layer, side) == layer->grant.asked;
     enum rule rule = named ? layer->grant.mismatch_rule : RULE_SWITCH_UNEXPECTED_PROTOCOL;
     layer->grant.mismatch = 0;
     layer_finding(layer, side, rule, layer->start[side], (struct text){evidence, (size_t)len});
@@ -359,6 +362,7 @@ static void perform_switch(struct layer *layer, enum side side, uint64_t grant_e
     layer->successor = next;
     next->grant = (struct grant){.known = 1,
                                  .waits = layer_flip(layer, side_peer(side)),
+                                 .asked = layer_flip(layer, CLIENT),
                                  .end = grant_end,
                                  .early = handover.early_rule != NULL,
                                  .mismatch = handover.mismatch_rule != NULL};
@@ -387,27 +391,47 @@ static void decide(struct layer *layer, const struct dissector *found)
         tell_mismatch(layer, earlier_side(layer), found->name);
 }
 
-/* Line ends between a switch and its first byte, as some clients send them behind a CONNECT: passed
- * over where a probe knows what comes behind them. */
-static size_t stray_line_ends(const struct layer *layer, struct text *bytes)
-{
-    size_t stray = 0;
-    if (layer->relation != RELATION_SWITCH)
-        return 0;
-    while (stray < 2 && stray < bytes->len &&
-           (bytes->data[stray] == '\r' || bytes->data[stray] == '\n'))
-        stray++;
-    if (stray > 0)
-        *bytes = (struct text){bytes->data + stray, bytes->len - stray};
-    return stray;
-}
-
 /* Bytes of messages are a tunnel only where the protocol begins as it does on a connection: with
- * its client, or with either side where both begin alike. */
+ * its client, or with either side where both begin alike. Returns how sure: where both sides only
+ * fit, as they may by chance, that is not enough. */
 static int begins_by_itself(const struct dissector *found, const struct text bytes[2])
 {
     const struct text *first = bytes[CLIENT].len > 0 ? &bytes[CLIENT] : &bytes[SERVER];
-    return found->probe(CLIENT, (const uint8_t *)first->data, first->len) > 0;
+    int sure = found->probe(CLIENT, (const uint8_t *)first->data, first->len);
+    if (sure > 0 && first == &bytes[CLIENT] && bytes[SERVER].len > 0)
+        sure += found->probe(SERVER, (const uint8_t *)bytes[SERVER].data, bytes[SERVER].len);
+    return sure;
+}
+
+/* Line ends between a switch and its first byte, as some clients send them behind a CONNECT: passed
+ * over where nobody knows the bytes with them, and a probe knows what comes behind them. */
+static size_t stray_line_ends(const struct layer *layer, struct text bytes)
+{
+    size_t stray = 0;
+    if (layer->relation != RELATION_SWITCH || layer->switch_session == 0)
+        return 0;
+    while (stray < 2 && stray < bytes.len &&
+           (bytes.data[stray] == '\r' || bytes.data[stray] == '\n'))
+        stray++;
+    return stray;
+}
+
+static const struct dissector *recognise(struct layer *layer, const struct text bytes[2],
+                                         int *undecided)
+{
+    const struct dissector *found = registry_probe(bytes, layer->dissector, undecided);
+    size_t stray = found == NULL ? stray_line_ends(layer, bytes[CLIENT]) : 0;
+    if (stray == 0)
+        return found;
+    int more = 0;
+    struct text rest[2] = {{bytes[CLIENT].data + stray, bytes[CLIENT].len - stray}, bytes[SERVER]};
+    found = registry_probe(rest, layer->dissector, &more);
+    *undecided |= more || rest[CLIENT].len == 0;
+    if (found != NULL) {
+        input_consume(&layer->in[CLIENT], stray);
+        layer->start[CLIENT] += stray;
+    }
+    return found;
 }
 
 /* Returns 1 when the layer has left the phase. */
@@ -418,33 +442,31 @@ static int probe(struct layer *layer)
         return 1;
     }
     struct text bytes[2];
-    int cut = 0;
+    int final = layer->stack->closing;
     for (int side = CLIENT; side <= SERVER; side++) {
         struct slice view = input_view(&layer->in[side]);
         bytes[side] = (struct text){(const char *)view.data, view.len};
-        cut |= view.len >= PROBE_MAX || input_gap_behind(&layer->in[side]) > 0 ||
-               (layer->in[side].ended && view.len > 0);
+        final |= view.len >= PROBE_MAX || input_gap_behind(&layer->in[side]) > 0 ||
+                 (layer->in[side].ended && view.len > 0);
     }
-    if (bytes[CLIENT].len + bytes[SERVER].len == 0 && !cut)
-        return 0;
-    size_t stray = stray_line_ends(layer, &bytes[CLIENT]);
-    if (stray > 0 && bytes[CLIENT].len + bytes[SERVER].len == 0 && !cut && !layer->stack->closing)
+    if (bytes[CLIENT].len + bytes[SERVER].len == 0 && !final)
         return 0;
     int undecided;
-    const struct dissector *found = registry_probe(bytes, layer->dissector, &undecided);
-    if (found != NULL && layer->quiet && !begins_by_itself(found, bytes)) {
+    const struct dissector *found = recognise(layer, bytes, &undecided);
+    int begins = found != NULL && layer->quiet ? begins_by_itself(found, bytes) : 100;
+    if (begins < QUIET_LEAST) {
         found = NULL;
-        undecided = bytes[CLIENT].len == 0;
+        undecided = begins > 0 || bytes[CLIENT].len == 0;
     }
+    if (found == NULL && undecided && !final)
+        return 0;
+    if (found == NULL && undecided && !layer->quiet && layer->stack->from_start)
+        found = registry_guess(bytes, layer->dissector);
     if (found != NULL) {
         layer->dissector = NULL;
-        input_consume(&layer->in[CLIENT], stray);
-        layer->start[CLIENT] += stray;
         decide(layer, found);
         return 1;
     }
-    if (undecided && !cut && !layer->stack->closing)
-        return 0;
     if (layer->relation == RELATION_ROOT &&
         (!layer->stack->from_start || input_gap_behind(&layer->in[CLIENT]) > 0 ||
          input_gap_behind(&layer->in[SERVER]) > 0)) {
@@ -510,7 +532,7 @@ static void lose(struct layer *layer, enum side side)
     int first = layer->in[side].offset == layer->start[side];
     int untouched = first &&
                     layer->in[side_peer(side)].offset == layer->start[side_peer(side)];
-    if (first && layer->grant.mismatch && layer_flip(layer, side) == layer->grant.waits &&
+    if (first && layer->grant.mismatch && layer_flip(layer, side) == layer->grant.asked &&
         input_view(&layer->in[side]).len > 0)
         tell_mismatch(layer, side, NULL);
     close_children(layer);

@@ -30,6 +30,7 @@ struct switching {
 struct grant { /* of the switch that made a layer */
     int known;
     enum side waits;  /* of the flow: who had to see it first */
+    enum side asked;  /* of the flow: who has to begin with what was agreed */
     uint64_t end;     /* root offset behind it, in the other side's stream */
     int early, mismatch; /* rules that are still to be tried: bytes sent too soon, wrong bytes */
     enum rule early_rule, mismatch_rule;

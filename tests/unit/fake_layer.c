@@ -153,6 +153,16 @@ static void write_close(struct fake *fake, const struct event_websocket_close *c
     }
 }
 
+static void write_session(struct fake *fake, const struct event_session_open *o)
+{
+    write_log(fake, "asks mechanism=%d", (int)o->mechanism);
+    write_text(fake, o->offered);
+    write_text(fake, o->target);
+    write_text(fake, o->host);
+    write_text(fake, o->method);
+    write_log(fake, "%s", o->request_lost ? " lost" : "");
+}
+
 static void record(void *flow, struct event *event)
 {
     struct fake *fake = flow;
@@ -177,15 +187,8 @@ static void record(void *flow, struct event *event)
     case EVENT_WEBSOCKET_CLOSE:
         write_close(fake, &event->u.websocket_close);
         break;
-    case EVENT_SESSION_END:
-        write_log(fake, "end reason=%d side=%d idle=%lld", (int)event->u.session_end.reason,
-                  (int)event->u.session_end.side, (long long)event->u.session_end.idle_ns);
-        break;
     case EVENT_SESSION_OPEN:
-        write_log(fake, "asks mechanism=%d", (int)event->u.session_open.mechanism);
-        write_text(fake, event->u.session_open.offered);
-        write_text(fake, event->u.session_open.target);
-        write_text(fake, event->u.session_open.host);
+        write_session(fake, &event->u.session_open);
         break;
     case EVENT_SESSION_ANSWER:
         write_log(fake, "answer outcome=%d cause=%d status=%d",
@@ -194,13 +197,18 @@ static void record(void *flow, struct event *event)
         write_text(fake, event->u.session_answer.accepted);
         write_text(fake, event->u.session_answer.reason);
         break;
-    case EVENT_SESSION_SWITCH:
-        write_log(fake, "successor %u", event->u.session_switch.successor);
-        break;
     case EVENT_HEADER:
         write_log(fake, "header %u", event->u.header.position);
         write_text(fake, event->u.header.name);
         write_text(fake, event->u.header.value);
+        write_log(fake, "%s", event->u.header.response ? " response" : " request");
+        break;
+    case EVENT_SESSION_END:
+        write_log(fake, "end reason=%d side=%d idle=%lld", (int)event->u.session_end.reason,
+                  (int)event->u.session_end.side, (long long)event->u.session_end.idle_ns);
+        break;
+    case EVENT_SESSION_SWITCH:
+        write_log(fake, "successor %u", event->u.session_switch.successor);
         break;
     case EVENT_LAYER_OPEN:
         write_log(fake, "layer %u", event->layer);
