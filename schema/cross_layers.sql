@@ -149,13 +149,6 @@ UPDATE session SET verdict = 'unknown: ' || coalesce((
 WHERE outcome = 'unanswered' AND verdict LIKE 'unanswered%' AND id IN (
     SELECT session_id FROM finding WHERE capture_id = :capture AND rule = 'switch-unresolved');
 
--- ---- a grant that the client did not use ----
-UPDATE session SET verdict = replace(replace(verdict, 'switched to ', 'granted '), ', spoken for ',
-    ', but the client did not begin it; in the clear for ')
-WHERE mechanism = 'starttls' AND verdict LIKE 'switched to %' AND id IN (
-    SELECT session_id FROM finding
-    WHERE capture_id = :capture AND rule = 'starttls-no-clienthello');
-
 -- ---- the verdict of both hops names the proxy that removed Upgrade ----
 UPDATE session SET cause = 'stripped-header',
     verdict = substr(verdict, 1, instr(verdict || ';', ';') - 1) || (
