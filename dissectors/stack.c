@@ -487,7 +487,7 @@ static void seek(struct layer *layer, enum side side)
     bytes[side] = (struct text){(const char *)view.data, view.len};
     int undecided = 0;
     const struct dissector *found =
-        view.len > 0 ? registry_probe(bytes, NULL, &undecided) : NULL;
+        view.len > 0 ? registry_probe(bytes, layer->dissector, &undecided) : NULL;
     if (found != NULL) {
         layer->start[side] = view.offset;
         decide(layer, found);
@@ -496,6 +496,10 @@ static void seek(struct layer *layer, enum side side)
     for (size_t i = 0; i < view.len && layer->head_len[side] < HEAD_SIZE; i++)
         layer->head[side][layer->head_len[side]++] = view.data[i];
     input_drop(in);
+    if (view.len > 0) { /* who lost these bytes may know the next */
+        layer->dissector = NULL;
+        layer->again = 0;
+    }
     if (++layer->seeks >= SEEKS_MAX)
         layer_become_opaque(layer);
 }
@@ -525,7 +529,8 @@ static void take_opaque(struct layer *layer, enum side side)
 }
 
 /* The bytes do not follow the protocol. Where none of them was taken yet, somebody else may know
- * them; else what is left is opaque. */
+ * them, who is asked once: two who know the same bytes could lose them to each other for ever. Else
+ * what is left is opaque. */
 static void lose(struct layer *layer, enum side side)
 {
     const struct dissector *dissector = layer->dissector;
