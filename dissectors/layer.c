@@ -108,19 +108,75 @@ int layer_switch(struct layer *layer, const struct handover *handover)
     return 0;
 }
 
-/* The one that was asked for last is asked for next: it moves to the front. */
+/* --- carried layers: a list, newest first, and an index by key once they are many --- */
+
+enum { INDEX_FROM = 16 };
+
+static struct layer **bucket(struct layer *layer, uint64_t key)
+{
+    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15);
+    return &layer->index[hash >> 32 & (layer->index_size - 1)];
+}
+
 static struct layer *find_carry(struct layer *layer, uint64_t key)
 {
-    for (struct layer **link = &layer->children; *link != NULL; link = &(*link)->next) {
-        struct layer *child = *link;
-        if (child->key != key)
-            continue;
-        *link = child->next;
-        child->next = layer->children;
-        layer->children = child;
-        return child;
-    }
-    return NULL;
+    struct layer *child = layer->index != NULL ? *bucket(layer, key) : layer->children;
+    while (child != NULL && child->key != key)
+        child = layer->index != NULL ? child->index_next : child->next;
+    return child;
+}
+
+static void index_add(struct layer *layer, struct layer *child)
+{
+    struct layer **first = bucket(layer, child->key);
+    child->index_next = *first;
+    *first = child;
+}
+
+/* 0; -1: no memory: longer chains, or the list alone. */
+static int index_grow(struct layer *layer)
+{
+    size_t size = layer->index_size > 0 ? layer->index_size * 2 : INDEX_FROM * 2;
+    struct layer **index = budget_alloc(layer->stack->budget, size * sizeof(*index));
+    if (index == NULL)
+        return -1;
+    budget_free(layer->stack->budget, layer->index);
+    layer->index = index;
+    layer->index_size = size;
+    for (struct layer *child = layer->children; child != NULL; child = child->next)
+        index_add(layer, child);
+    return 0;
+}
+
+static void link_carry(struct layer *layer, struct layer *child)
+{
+    child->next = layer->children;
+    if (child->next != NULL)
+        child->next->previous = child;
+    layer->children = child;
+    layer->child_count++;
+    layer->stack->carries++;
+    int grown = layer->child_count > INDEX_FROM && layer->child_count > layer->index_size &&
+                index_grow(layer) == 0;
+    if (!grown && layer->index != NULL)
+        index_add(layer, child);
+}
+
+void layer_unlink_carry(struct layer *layer, struct layer *child)
+{
+    struct layer **link = layer->index != NULL ? bucket(layer, child->key) : NULL;
+    while (link != NULL && *link != child)
+        link = &(*link)->index_next;
+    if (link != NULL)
+        *link = child->index_next;
+    if (child->previous != NULL)
+        child->previous->next = child->next;
+    else
+        layer->children = child->next;
+    if (child->next != NULL)
+        child->next->previous = child->previous;
+    layer->child_count--;
+    layer->stack->carries--;
 }
 
 static struct layer *carry_new(struct layer *layer, uint64_t key)
@@ -139,11 +195,9 @@ static struct layer *carry_new(struct layer *layer, uint64_t key)
         layer_limit(layer, "flow-memory", stack->budget->limit);
         return NULL;
     }
-    stack->carries++;
     child->key = key;
     child->flipped = layer->flipped;
-    child->next = layer->children;
-    layer->children = child;
+    link_carry(layer, child);
     return child;
 }
 
@@ -268,11 +322,10 @@ void layer_carry_eof(struct layer *layer, uint64_t key, enum side side)
 
 void layer_carry_close(struct layer *layer, uint64_t key)
 {
-    struct layer *child = find_carry(layer, key); /* and now the first */
+    struct layer *child = find_carry(layer, key);
     if (child == NULL)
         return;
-    layer->children = child->next;
-    layer->stack->carries--;
+    layer_unlink_carry(layer, child);
     layer_end_chain(child);
 }
 

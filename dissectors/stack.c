@@ -187,8 +187,7 @@ static void close_children(struct layer *layer)
 {
     while (layer->children != NULL) {
         struct layer *child = layer->children;
-        layer->children = child->next;
-        layer->stack->carries--;
+        layer_unlink_carry(layer, child);
         layer_end_chain(child);
     }
 }
@@ -240,6 +239,7 @@ static void free_layer(struct layer *layer)
     budget_free(budget, layer->given.block);
     budget_free(budget, layer->names);
     budget_free(budget, layer->detail);
+    budget_free(budget, layer->index);
     budget_free(budget, layer);
 }
 

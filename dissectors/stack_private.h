@@ -39,7 +39,9 @@ struct grant { /* of the switch that made a layer */
 struct layer {
     struct stack *stack;
     struct layer *parent, *successor;
-    struct layer *children, *next; /* carried layers: base of each chain */
+    struct layer *children, *next, *previous; /* carried layers: base of each chain */
+    struct layer **index, *index_next; /* the same by key; NULL: there are few */
+    size_t index_size, child_count;    /* index_size: a power of two */
     uint64_t key;                  /* among the carried layers of the parent */
     uint32_t serial;               /* 0: not announced yet and perhaps never */
     uint32_t session;
@@ -124,6 +126,8 @@ void layer_input_eof(struct layer *layer, enum side side, const struct mark *mar
 void layer_begin(struct layer *layer, const struct handover *handover);
 /* Looks at the bytes that are there already, the earlier side first. */
 void layer_run(struct layer *layer);
+/* Takes a carried layer out of those of its parent. */
+void layer_unlink_carry(struct layer *layer, struct layer *child);
 /* Closes and frees a layer, what it carries and its successors. */
 void layer_end_chain(struct layer *layer);
 void layer_become_opaque(struct layer *layer);
