@@ -254,10 +254,14 @@ static void http2_eof(struct layer *layer, void *state, enum side side)
         layer_finding(layer, CLIENT, RULE_H2C_NO_PREFACE, rest.offset,
                       TEXT_LITERAL("the client's few bytes are no preface"));
     /* A connection that ends ends its streams, which have had no END_STREAM. */
-    struct http2_stream *stream = http2_stream_above(http, 0);
-    for (; stream != NULL; stream = http2_stream_above(http, stream->id))
+    size_t count;
+    uint32_t *ids = http2_stream_ids(http, 0, 0, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct http2_stream *stream = http2_stream_find(http, ids[i]);
         if (!stream->ended[side] && (stream->held || stream->carried))
             layer_carry_eof(layer, stream->id, side);
+    }
+    budget_free(layer_budget(layer), ids);
 }
 
 static void describe_goaway(struct detail *detail, const char *name, int64_t code)

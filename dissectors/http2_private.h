@@ -98,6 +98,7 @@ struct http2_stream {
 struct http2_streams {
     struct http2_stream **buckets;
     size_t size, count; /* size: a power of two */
+    size_t attempts;    /* of them without an answer */
 };
 
 enum { HTTP2_STREAMS_MAX = 4096 };
@@ -107,8 +108,9 @@ struct http2_stream *http2_stream_find(const struct http2 *http, uint32_t id);
 struct http2_stream *http2_stream_add(struct http2 *http, uint32_t id);
 void http2_stream_remove(struct http2 *http, struct http2_stream *stream);
 void http2_attempt_free(struct http2 *http, struct http2_stream *stream);
-/* The stream with the lowest number above `id`; NULL: none. */
-struct http2_stream *http2_stream_above(const struct http2 *http, uint32_t id);
+/* The numbers above `above`, ascending, of all streams or of those without an answer; from the
+ * budget. NULL: there are none, or there is no memory for them (reported). */
+uint32_t *http2_stream_ids(struct http2 *http, uint32_t above, int attempts, size_t *count);
 void http2_streams_release(struct http2 *http);
 
 /* --- both sides (http2.c, http2_frame.c) --- */

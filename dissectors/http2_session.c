@@ -302,13 +302,13 @@ void http2_session_reset(struct http2 *http, struct http2_stream *stream, enum s
 void http2_session_goaway(struct http2 *http, uint32_t last, uint32_t code, uint64_t end)
 {
     uint64_t offset = http->side[SERVER].frame.offset;
-    struct http2_stream *stream = http2_stream_above(http, last);
-    while (stream != NULL) {
-        uint32_t id = stream->id;
-        if (stream->attempt != NULL)
-            refuse(http, stream, "GOAWAY", code, offset, end);
-        stream = http2_stream_above(http, id);
-    }
+    size_t count;
+    if (last >= http->highest)
+        return;
+    uint32_t *ids = http2_stream_ids(http, last, 1, &count);
+    for (size_t i = 0; i < count; i++)
+        refuse(http, http2_stream_find(http, ids[i]), "GOAWAY", code, offset, end);
+    budget_free(layer_budget(http->layer), ids);
 }
 
 /* --- grants --- */
@@ -447,13 +447,14 @@ void http2_session_gap(struct http2 *http, struct http2_stream *stream, enum sid
 
 void http2_sessions_end(struct http2 *http)
 {
-    struct http2_stream *stream = http2_stream_above(http, 0);
-    while (stream != NULL) {
-        uint32_t id = stream->id;
-        if (stream->attempt != NULL && (http->side[SERVER].gap || http->lost[0] != '\0'))
+    size_t count;
+    uint32_t *ids = http2_stream_ids(http, 0, 1, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct http2_stream *stream = http2_stream_find(http, ids[i]);
+        if (http->side[SERVER].gap || http->lost[0] != '\0')
             tell_unresolved(http, stream, layer_offset(http->layer, SERVER));
-        else if (stream->attempt != NULL)
+        else
             judge_setting(http, stream);
-        stream = http2_stream_above(http, id);
     }
+    budget_free(layer_budget(http->layer), ids);
 }

@@ -2,6 +2,8 @@
  * The streams that ask, or were granted, another protocol, by their number. All the others have no
  * place here: a frame of a stream that is not found is passed over.
  */
+#include <stdlib.h>
+
 #include "http2_private.h"
 
 enum { BUCKETS_FIRST = 16 };
@@ -28,7 +30,7 @@ static int grow(struct http2 *http)
     if (old->count < old->size)
         return 0;
     struct http2_streams new = {.size = old->size > 0 ? old->size * 2 : BUCKETS_FIRST,
-                                .count = old->count};
+                                .count = old->count, .attempts = old->attempts};
     new.buckets = budget_alloc(layer_budget(http->layer), new.size * sizeof(*new.buckets));
     if (new.buckets == NULL)
         return old->size > 0 ? 0 : -1; /* longer chains are no harm */
@@ -64,6 +66,7 @@ struct http2_stream *http2_stream_add(struct http2 *http, uint32_t id)
     stream->next = *bucket(&http->streams, id);
     *bucket(&http->streams, id) = stream;
     http->streams.count++;
+    http->streams.attempts++;
     return stream;
 }
 
@@ -75,6 +78,7 @@ void http2_attempt_free(struct http2 *http, struct http2_stream *stream)
     budget_free(budget, stream->attempt->block);
     budget_free(budget, stream->attempt);
     stream->attempt = NULL;
+    http->streams.attempts--;
 }
 
 void http2_stream_remove(struct http2 *http, struct http2_stream *stream)
@@ -88,14 +92,31 @@ void http2_stream_remove(struct http2 *http, struct http2_stream *stream)
     budget_free(layer_budget(http->layer), stream);
 }
 
-struct http2_stream *http2_stream_above(const struct http2 *http, uint32_t id)
+static int compare_ids(const void *a, const void *b)
 {
-    struct http2_stream *found = NULL;
-    for (size_t i = 0; http->streams.count > 0 && i < http->streams.size; i++)
-        for (struct http2_stream *s = http->streams.buckets[i]; s != NULL; s = s->next)
-            if (s->id > id && (found == NULL || s->id < found->id))
-                found = s;
-    return found;
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+uint32_t *http2_stream_ids(struct http2 *http, uint32_t above, int attempts, size_t *count)
+{
+    const struct http2_streams *streams = &http->streams;
+    struct budget *budget = layer_budget(http->layer);
+    *count = 0;
+    size_t most = attempts ? streams->attempts : streams->count;
+    if (most == 0)
+        return NULL;
+    uint32_t *ids = budget_alloc(budget, most * sizeof *ids);
+    if (ids == NULL) {
+        layer_limit(http->layer, "flow-memory", budget->limit);
+        return NULL;
+    }
+    for (size_t i = 0; i < streams->size; i++)
+        for (const struct http2_stream *s = streams->buckets[i]; s != NULL; s = s->next)
+            if (s->id > above && (s->attempt != NULL || !attempts))
+                ids[(*count)++] = s->id;
+    qsort(ids, *count, sizeof *ids, compare_ids);
+    return ids;
 }
 
 void http2_streams_release(struct http2 *http)

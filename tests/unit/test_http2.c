@@ -659,6 +659,64 @@ START_TEST(stream_flood)
 }
 END_TEST
 
+/* Each GOAWAY is of 17 bytes, and looks at no stream that has its answer. */
+START_TEST(goaway_flood)
+{
+    struct fake *f = connection();
+    struct bytes asks = {0}, answers = {0};
+    for (uint32_t i = 0; i < 4096; i++) {
+        add_request(&asks, 2 * i + 1);
+        add_frame(&answers, HEADERS, END_HEADERS, 2 * i + 1, "\x88", 1);
+    }
+    for (int i = 0; i < 4000; i++)
+        add_frame(&answers, GOAWAY, 0, 0, "\0\0\0\1\0\0\0\0", 8);
+    send(f, CLIENT, &asks);
+    send(f, SERVER, &answers);
+    (void)fake_play(f, 0); /* Check's time limit */
+    ck_assert_uint_eq(f->leaked, 0);
+    has_not(f, "outcome=2");
+    fake_free(f);
+}
+END_TEST
+
+/* Streams that are opened, used and ended in different orders keep their own layers. */
+START_TEST(many_streams_are_told_apart)
+{
+    static const char *const ask[] = {":method=CONNECT", ":authority=a:22", NULL};
+    enum { STREAMS = 100 };
+    struct fake *f = connection();
+    struct bytes asks = {0}, answers = {0}, ends = {0};
+    struct bytes block = block_of(ask);
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        add_frame(&asks, HEADERS, END_HEADERS, 2 * i + 1, block.data, block.len);
+        add_frame(&answers, HEADERS, END_HEADERS, 2 * i + 1, "\x88", 1);
+    }
+    free(block.data);
+    send(f, CLIENT, &asks);
+    send(f, SERVER, &answers);
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        uint32_t id = 2 * (i * 37 % STREAMS) + 1; /* each once */
+        add_frame(&asks, DATA, 0, id, i % 2 ? "SSH-" : "GET ", 4);
+        if (i % 3 == 0)
+            add_frame(&ends, RST_STREAM, 0, id, "\0\0\0\0", 4);
+    }
+    for (uint32_t i = 0; i < STREAMS; i++)
+        add_frame(&asks, DATA, 0, 2 * (i * 37 % STREAMS) + 1, "/ HTTP/1.1\r\n\r\n", 14);
+    send(f, CLIENT, &asks);
+    send(f, SERVER, &ends);
+    const char *log = fake_play(f, 0);
+    size_t ssh = 0, http = 0;
+    for (const char *at = log; (at = strstr(at, " closed \"")) != NULL; at++) {
+        ssh += strncmp(at, " closed \"ssh\"", 13) == 0;
+        http += strncmp(at, " closed \"http1\"", 15) == 0;
+    }
+    ck_assert_uint_eq(ssh, STREAMS / 2);
+    ck_assert_uint_eq(http, STREAMS / 2);
+    (void)fake_rules(f);
+    fake_free(f);
+}
+END_TEST
+
 START_TEST(rapid_resets)
 {
     struct fake *f = connection();
@@ -732,6 +790,8 @@ Suite *http2_suite(void)
     tcase_add_test(tests, hpack_bomb);
     tcase_add_test(tests, continuation_flood);
     tcase_add_test(tests, stream_flood);
+    tcase_add_test(tests, goaway_flood);
+    tcase_add_test(tests, many_streams_are_told_apart);
     tcase_add_test(tests, rapid_resets);
     tcase_add_loop_test(tests, rubbish, 0, 100);
     suite_add_tcase(suite, tests);
