@@ -15,21 +15,24 @@ static struct input_run *last_run(struct input *input)
     return &input->runs[input->run_at + input->run_count - 1];
 }
 
+/* Makes room behind the last run. What is left is moved to the front where at least as much was
+ * consumed before it, so that a byte or run is moved less than once, on average, in its life. */
 static int grow_runs(struct input *input, struct budget *budget)
 {
-    if (input->run_at > 0) {
+    size_t cap = input->run_cap > 0 ? input->run_cap * 2 : 4;
+    struct input_run *runs = input->run_at >= input->run_count && input->run_at > 0
+                                 ? NULL
+                                 : budget_realloc(budget, input->runs, cap * sizeof *runs);
+    if (runs != NULL) {
+        input->runs = runs;
+        input->run_cap = cap;
+    } else if (input->run_at == 0) {
+        return -1;
+    }
+    if (input->run_at > 0)
         memmove(input->runs, input->runs + input->run_at,
                 input->run_count * sizeof *input->runs);
-        input->run_at = 0;
-    }
-    if (input->run_count < input->run_cap)
-        return 0;
-    size_t cap = input->run_cap > 0 ? input->run_cap * 2 : 4;
-    struct input_run *runs = budget_realloc(budget, input->runs, cap * sizeof *runs);
-    if (runs == NULL)
-        return -1;
-    input->runs = runs;
-    input->run_cap = cap;
+    input->run_at = 0;
     return 0;
 }
 
@@ -62,22 +65,22 @@ static int reserve_held(struct input *input, struct budget *budget, size_t limit
         return -1;
     if (input->held_at + input->held_len + more <= input->held_cap)
         return 0;
-    if (input->held_at > 0 && input->held_len + more <= input->held_cap) {
-        memmove(input->held, input->held + input->held_at, input->held_len);
-        input->held_at = 0;
-        return 0;
-    }
+    int fits = input->held_len + more <= input->held_cap;
     size_t cap = input->held_cap > 0 ? input->held_cap : HELD_FIRST;
-    while (cap < input->held_len + more)
+    while (cap < input->held_at + input->held_len + more)
         cap *= 2;
+    uint8_t *held = fits && input->held_at >= input->held_len
+                        ? NULL
+                        : budget_realloc(budget, input->held, cap);
+    if (held != NULL) {
+        input->held = held;
+        input->held_cap = cap;
+    } else if (!fits) {
+        return -1;
+    }
     if (input->held_at > 0 && input->held_len > 0)
         memmove(input->held, input->held + input->held_at, input->held_len);
     input->held_at = 0;
-    uint8_t *held = budget_realloc(budget, input->held, cap);
-    if (held == NULL)
-        return -1;
-    input->held = held;
-    input->held_cap = cap;
     return 0;
 }
 

@@ -145,6 +145,34 @@ START_TEST(runs_are_capped_and_bytes_are_not_lost)
 }
 END_TEST
 
+/* Where as much comes as goes, what is held is not moved for each byte, however full it is. */
+START_TEST(what_is_held_is_seldom_moved)
+{
+    static const size_t held[] = {100, 510, 1000, 1022, 1023, 4090, 5000};
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+        size_t moves[2] = {0, 0};
+        for (size_t n = 0; n < held[i] + 20000; n++) {
+            struct mark mark = {.packet = n + 1};
+            size_t held_at = input.held_at, run_at = input.run_at;
+            uint8_t byte = (uint8_t)n;
+            ck_assert_int_eq(input_data(&input, &budget, 1 << 16, &byte, 1, &mark, 1), 0);
+            input_keep(&input, &budget, 1 << 16);
+            moves[0] += held_at > input.held_at;
+            moves[1] += run_at > input.run_at;
+            if (n >= held[i])
+                input_consume(&input, 1);
+        }
+        ck_assert_uint_eq(input_view(&input).len, held[i]);
+        ck_assert_uint_eq(input_view(&input).data[0], (uint8_t)20000);
+        ck_assert_uint_le(moves[0], 20000 / held[i] + 1);
+        ck_assert_uint_le(moves[1], 20000 / (held[i] < 4096 ? held[i] : 4096) + 1);
+        ck_assert_uint_le(input.held_cap, 1 << 14);
+        input_release(&input, &budget);
+        memset(&input, 0, sizeof input);
+    }
+}
+END_TEST
+
 START_TEST(budgets_are_charged_up_the_chain)
 {
     struct budget child;
@@ -176,6 +204,7 @@ Suite *input_suite(void)
     tcase_add_test(tcase, what_cannot_be_held_becomes_a_gap);
     tcase_add_test(tcase, no_memory_keeps_the_offsets_right);
     tcase_add_test(tcase, runs_are_capped_and_bytes_are_not_lost);
+    tcase_add_test(tcase, what_is_held_is_seldom_moved);
     tcase_add_test(tcase, budgets_are_charged_up_the_chain);
     suite_add_tcase(suite, tcase);
     return suite;
