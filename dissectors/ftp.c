@@ -84,8 +84,7 @@ static int ftp_open(struct layer *layer, void *state, const struct handover *han
     struct ftp *f = state;
     starttls_open(&f->tls, layer);
     f->talk.unsure = !layer_from_start(layer);
-    /* Behind a grant that nobody followed there is no greeting. */
-    if (!f->talk.unsure && handover_hint(handover, "starttls").data == NULL)
+    if (talk_greets(&f->talk, handover))
         talk_ask(&f->talk, GREETING, 0);
     return 0;
 }

@@ -30,8 +30,8 @@ struct imap {
     uint8_t deaf;      /* compressed from now on */
     uint8_t data_line; /* the server's line may hold literals: no text for people */
     uint64_t len, tag;
-    char greeting[NAME_MOST];
-    size_t greeting_len;
+    char greeting[NAME_MOST], host[NAME_MOST];
+    size_t greeting_len, host_len;
 };
 
 /* --- recognition --- */
@@ -123,10 +123,9 @@ static int imap_probe(enum side side, const uint8_t *data, size_t len)
 static int imap_open(struct layer *layer, void *state, const struct handover *handover)
 {
     struct imap *m = state;
-    (void)handover;
     starttls_open(&m->tls, layer);
     m->talk.unsure = !layer_from_start(layer);
-    if (!m->talk.unsure)
+    if (talk_greets(&m->talk, handover))
         talk_ask(&m->talk, GREETING, 0);
     return 0;
 }
@@ -137,7 +136,8 @@ static void ask_tls(struct imap *m, struct text method, const struct line *line)
 {
     if (method.len > METHOD_MOST)
         method.len = METHOD_MOST;
-    starttls_ask(&m->tls, method, "TLS", line->offset + line->len - 1);
+    starttls_ask_host(&m->tls, method, "TLS", talk_kept(m->host, m->host_len),
+                      line->offset + line->len - 1);
 }
 
 static void invite(struct imap *m, int repeats, int literal, uint64_t len)
@@ -151,10 +151,11 @@ static void invite(struct imap *m, int repeats, int literal, uint64_t len)
 static void authenticate(struct imap *m, struct text rest, uint64_t offset)
 {
     char what[48];
-    struct text name = line_word(&rest);
+    struct text name = line_word(&rest), initial = line_word(&rest);
     invite(m, 1, 0, 0);
-    if (!text_is(name, "ANONYMOUS"))
-        starttls_clear(&m->tls, offset, talk_mechanism(what, sizeof what, "AUTHENTICATE", name), 1);
+    starttls_login(&m->tls, talk_login(what, sizeof what, "AUTHENTICATE", name));
+    if (initial.len > 0 && !text_is(initial, "="))
+        starttls_secret(&m->tls, offset);
 }
 
 static struct text trimmed(struct text text)
@@ -225,6 +226,11 @@ static struct result client(struct imap *m, const struct slice *slice)
         return (struct result){.verdict = V_DONE};
     if (talk_skip(talk, CLIENT, slice, &result))
         return result;
+    if (talk->unsure) {
+        result = starttls_unseen(&m->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
     if (m->reading == INVITED)
         return (struct result){.verdict = V_WAIT_PEER};
     uint8_t inside = talk->inside[CLIENT];
@@ -234,6 +240,8 @@ static struct result client(struct imap *m, const struct slice *slice)
     if (talk->blind)
         return result;
     if (m->reading == ANSWER) {
+        if (line.first && m->repeats && !text_is(line.line.text, "*")) /* which cancels */
+            starttls_secret(&m->tls, line.line.offset);
         if (line.last)
             m->reading = m->repeats ? INVITED : COMMANDS;
         return result;
@@ -277,14 +285,24 @@ static int is_status(struct text word)
            text_is(word, "BYE") || text_is(word, "PREAUTH");
 }
 
+/* "[CAPABILITY IMAP4rev1] imap.example.org ready": what is said to people. */
+static struct text behind_code(struct text text)
+{
+    const char *end = text.len > 0 && text.data[0] == '[' ? memchr(text.data, ']', text.len) : NULL;
+    return end == NULL ? text : trimmed((struct text){end + 1, text.len -
+                                                               (size_t)(end + 1 - text.data)});
+}
+
 static void untagged(struct imap *m, struct text rest)
 {
     struct text word = line_word(&rest), text = trimmed(rest);
     m->data_line = !is_status(word);
     if (text_is(word, "CAPABILITY") || text_begins(text, "[CAPABILITY "))
         capabilities(m, text);
-    if (!m->data_line && m->talk.count > 0 && talk_answer(&m->talk, 0) == GREETING)
+    if (!m->data_line && m->talk.count > 0 && talk_answer(&m->talk, 0) == GREETING) {
         m->greeting_len = talk_keep(m->greeting, NAME_MOST, text);
+        m->host_len = talk_keep(m->host, NAME_MOST, talk_host(behind_code(text)));
+    }
 }
 
 /* Returns 1 where it grants. */
@@ -354,6 +372,11 @@ static struct result server(struct imap *m, const struct slice *slice)
         return (struct result){.verdict = V_DONE};
     if (talk_skip(talk, SERVER, slice, &result))
         return result;
+    if (talk->unsure) {
+        result = starttls_unseen(&m->tls, SERVER, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
     uint8_t inside = talk->inside[SERVER];
     if (!talk_take(talk, SERVER, slice, &line))
         return line_wanted(slice);

@@ -16,9 +16,7 @@ enum { SERVER_MOST = 64, METHOD_MOST = 64 };
 struct irc {
     struct starttls tls;
     struct talk talk; /* lines only */
-    uint8_t sasl;     /* a mechanism was named that has secrets; what is sent next are these: */
-    char mechanism[48];
-    size_t mechanism_len;
+    uint8_t sasl;     /* a mechanism was named: what is sent next is its secret */
     char server[SERVER_MOST]; /* its name */
     size_t server_len;
 };
@@ -89,11 +87,11 @@ static void authenticate(struct irc *irc, struct text word, uint64_t offset)
     if (text_is(word, "*")) {
         irc->sasl = 0;
     } else if (irc->sasl) {
-        starttls_clear(&irc->tls, offset, talk_kept(irc->mechanism, irc->mechanism_len), 1);
-    } else if (!text_is(word, "EXTERNAL") && !text_is(word, "ANONYMOUS")) {
+        starttls_secret(&irc->tls, offset);
+    } else {
+        char what[48];
         irc->sasl = 1;
-        irc->mechanism_len = talk_mechanism(irc->mechanism, sizeof irc->mechanism, "AUTHENTICATE",
-                                            word).len;
+        starttls_login(&irc->tls, talk_login(what, sizeof what, "AUTHENTICATE", word));
     }
 }
 

@@ -26,8 +26,6 @@ struct nntp {
     uint8_t listed; /* ... the capabilities */
     uint8_t done;   /* compressed from here on */
     uint8_t streams; /* articles are sent without waiting for the replies to those before */
-    char mechanism[40]; /* "AUTHINFO SASL PLAIN" */
-    size_t mechanism_len;
     char greeting[GREETING_MOST], host[GREETING_MOST];
     size_t greeting_len, host_len;
 };
@@ -72,8 +70,7 @@ static int nntp_open(struct layer *layer, void *state, const struct handover *ha
     struct nntp *n = state;
     starttls_open(&n->tls, layer);
     n->talk.unsure = !layer_from_start(layer);
-    /* Behind a grant that nobody followed there is no greeting. */
-    if (!n->talk.unsure && handover_hint(handover, "starttls").data == NULL)
+    if (talk_greets(&n->talk, handover))
         talk_ask(&n->talk, GREETING, 0);
     return 0;
 }
@@ -82,6 +79,7 @@ static int nntp_open(struct layer *layer, void *state, const struct handover *ha
 
 static void command_authinfo(struct nntp *n, struct text rest, uint64_t offset)
 {
+    char what[48];
     struct text kind = line_word(&rest), mechanism = line_word(&rest);
     if (!text_is(kind, "SASL")) { /* USER tells a name only */
         talk_ask(&n->talk, OTHER, 0);
@@ -91,12 +89,10 @@ static void command_authinfo(struct nntp *n, struct text rest, uint64_t offset)
     }
     talk_ask(&n->talk, SASL, 0);
     n->reading = AFTER_SASL;
-    n->mechanism_len = text_is(mechanism, "ANONYMOUS") || text_is(mechanism, "EXTERNAL")
-                           ? 0
-                           : talk_mechanism(n->mechanism, sizeof n->mechanism, "AUTHINFO SASL",
-                                            mechanism).len;
-    if (line_word(&rest).len > 0 && n->mechanism_len > 0)
-        starttls_clear(&n->tls, offset, talk_kept(n->mechanism, n->mechanism_len), 1);
+    starttls_login(&n->tls, talk_login(what, sizeof what, "AUTHINFO SASL", mechanism));
+    struct text initial = line_word(&rest);
+    if (initial.len > 0 && !text_is(initial, "="))
+        starttls_secret(&n->tls, offset);
 }
 
 static void command_starttls(struct nntp *n, const struct line *line)
@@ -155,12 +151,17 @@ static int is_judged(const struct line *line)
     return text_is(line_word(&rest), "AUTHINFO");
 }
 
+static int is_behind(const struct nntp *n)
+{
+    return (talk_behind(&n->talk) || (n->text && !n->talk.unsure)) && !starttls_judged(&n->tls);
+}
+
 static void secret(struct nntp *n, const struct line *line)
 {
     talk_ask(&n->talk, SASL, 0);
     n->reading = AFTER_SASL;
-    if (!text_is(line->text, "*") && n->mechanism_len > 0) /* a star cancels */
-        starttls_clear(&n->tls, line->offset, talk_kept(n->mechanism, n->mechanism_len), 1);
+    if (!text_is(line->text, "*")) /* which cancels */
+        starttls_secret(&n->tls, line->offset);
 }
 
 static struct result client(struct nntp *n, const struct slice *slice)
@@ -190,7 +191,7 @@ static struct result client(struct nntp *n, const struct slice *slice)
         return result;
     if (n->reading == SECRET) {
         secret(n, &line.line);
-    } else if (is_judged(&line.line) && talk_behind(talk) && !starttls_judged(&n->tls)) {
+    } else if (is_judged(&line.line) && is_behind(n)) {
         talk->inside[CLIENT] = inside;
         return (struct result){.verdict = V_WAIT_PEER};
     } else if (line.line.text.len > 0) {

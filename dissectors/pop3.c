@@ -20,8 +20,8 @@ struct pop3 {
     uint8_t auth;   /* the client waits for what the server says to AUTH */
     uint8_t secret; /* its next line is no command */
     uint8_t text;   /* the server's next bytes: kind of the command, TEXT or CAPA; 0: replies */
-    char greeting[NAME_MOST];
-    size_t greeting_len;
+    char greeting[NAME_MOST], host[NAME_MOST];
+    size_t greeting_len, host_len;
 };
 
 /* --- recognition --- */
@@ -65,10 +65,9 @@ static int pop3_probe(enum side side, const uint8_t *data, size_t len)
 static int pop3_open(struct layer *layer, void *state, const struct handover *handover)
 {
     struct pop3 *p = state;
-    (void)handover;
     starttls_open(&p->tls, layer);
     p->talk.unsure = !layer_from_start(layer);
-    if (!p->talk.unsure)
+    if (talk_greets(&p->talk, handover))
         talk_ask(&p->talk, GREETING, 0);
     return 0;
 }
@@ -81,16 +80,18 @@ static void ask_tls(struct pop3 *p, const struct line *line)
     if (method.len > METHOD_MOST)
         method.len = METHOD_MOST;
     talk_ask(&p->talk, STLS, 0);
-    starttls_ask(&p->tls, method, "TLS", line->offset + line->len - 1);
+    starttls_ask_host(&p->tls, method, "TLS", talk_kept(p->host, p->host_len),
+                      line->offset + line->len - 1);
 }
 
-static void authenticate(struct pop3 *p, struct text name, uint64_t offset)
+static void authenticate(struct pop3 *p, struct text name, struct text initial, uint64_t offset)
 {
     char what[32];
     p->auth = 1;
     talk_ask(&p->talk, AUTH, 0);
-    if (!text_is(name, "ANONYMOUS"))
-        starttls_clear(&p->tls, offset, talk_mechanism(what, sizeof what, "AUTH", name), 1);
+    starttls_login(&p->tls, talk_login(what, sizeof what, "AUTH", name));
+    if (initial.len > 0 && !text_is(initial, "="))
+        starttls_secret(&p->tls, offset);
 }
 
 static void command(struct pop3 *p, const struct line *line)
@@ -100,7 +101,7 @@ static void command(struct pop3 *p, const struct line *line)
     if (text_is(word, "STLS")) {
         ask_tls(p, line);
     } else if (text_is(word, "AUTH") && !alone) {
-        authenticate(p, argument, line->offset);
+        authenticate(p, argument, line_word(&rest), line->offset);
     } else if (text_is(word, "CAPA")) {
         talk_ask(&p->talk, CAPA, 0);
     } else if (text_is(word, "RETR") || text_is(word, "TOP") ||
@@ -127,9 +128,15 @@ static struct result client(struct pop3 *p, const struct slice *slice)
 {
     struct talk *talk = &p->talk;
     struct talk_line line;
+    struct result result;
     if (p->tls.pending) {
-        struct result result = starttls_wait(&p->tls, slice);
+        result = starttls_wait(&p->tls, slice);
         if (p->tls.pending || result.verdict != V_OK)
+            return result;
+    }
+    if (talk->unsure) {
+        result = starttls_unseen(&p->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
             return result;
     }
     if (p->auth || talk_full(talk))
@@ -137,10 +144,12 @@ static struct result client(struct pop3 *p, const struct slice *slice)
     uint8_t inside = talk->inside[CLIENT];
     if (!talk_take(talk, CLIENT, slice, &line))
         return line_wanted(slice);
-    struct result result = {.verdict = V_OK, .consumed = line.line.len};
+    result = (struct result){.verdict = V_OK, .consumed = line.line.len};
     if (!line.first || talk->blind)
         return result;
     if (p->secret) {
+        if (!text_is(line.line.text, "*")) /* which cancels */
+            starttls_secret(&p->tls, line.line.offset);
         talk_ask(talk, AUTH, 0);
         p->secret = 0;
         p->auth = 1;
@@ -198,6 +207,7 @@ static int reply(struct pop3 *p, const struct line *line)
     switch (kind) {
     case GREETING:
         p->greeting_len = talk_keep(p->greeting, NAME_MOST, text);
+        p->host_len = talk_keep(p->host, NAME_MOST, talk_host(text));
         return 0;
     case CAPA:
     case TEXT:
@@ -228,18 +238,24 @@ static struct result server(struct pop3 *p, const struct slice *slice)
 {
     struct talk *talk = &p->talk;
     struct talk_line line;
+    struct result result;
     int ended = 0;
     if (p->text == TEXT) {
-        struct result result = talk_text(talk, SERVER, slice, &ended);
+        result = talk_text(talk, SERVER, slice, &ended);
         if (ended)
             p->text = 0;
         return result;
     }
     if (p->text == 0 && talk_early(talk))
         return (struct result){.verdict = V_WAIT_PEER};
+    if (talk->unsure) {
+        result = starttls_unseen(&p->tls, SERVER, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
     if (!talk_take(talk, SERVER, slice, &line))
         return line_wanted(slice);
-    struct result result = {.verdict = V_OK, .consumed = line.line.len};
+    result = (struct result){.verdict = V_OK, .consumed = line.line.len};
     if (p->text == CAPA)
         capability(p, &line);
     else if (line.first && reply(p, &line.line))

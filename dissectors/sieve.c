@@ -63,10 +63,9 @@ static int sieve_probe(enum side side, const uint8_t *data, size_t len)
 static int sieve_open(struct layer *layer, void *state, const struct handover *handover)
 {
     struct sieve *s = state;
-    (void)handover;
     starttls_open(&s->tls, layer);
     s->talk.unsure = !layer_from_start(layer);
-    if (!s->talk.unsure)
+    if (talk_greets(&s->talk, handover))
         talk_ask(&s->talk, GREETING, 0);
     return 0;
 }
@@ -103,10 +102,12 @@ static void command(struct sieve *s, const struct line *line)
         return;
     }
     talk_ask(&s->talk, text_is(word, "CAPABILITY") ? CAPABILITY : OTHER, 0);
-    struct text name = unquoted(line_word(&rest));
-    if (text_is(word, "AUTHENTICATE") && !text_is(name, "ANONYMOUS"))
-        starttls_clear(&s->tls, line->offset,
-                       talk_mechanism(what, sizeof what, "AUTHENTICATE", name), 1);
+    if (!text_is(word, "AUTHENTICATE"))
+        return;
+    struct text name = unquoted(line_word(&rest)), initial = line_word(&rest);
+    starttls_login(&s->tls, talk_login(what, sizeof what, "AUTHENTICATE", name));
+    if (initial.len > 0)
+        starttls_secret(&s->tls, line->offset);
 }
 
 /* Is the line judged by what the server said before it? */
@@ -136,6 +137,11 @@ static struct result client(struct sieve *s, const struct slice *slice)
     }
     if (talk_skip(talk, CLIENT, slice, &result))
         return result;
+    if (talk->unsure) {
+        result = starttls_unseen(&s->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
     if (talk_full(talk))
         return (struct result){.verdict = V_WAIT_PEER};
     uint8_t inside = talk->inside[CLIENT];
@@ -150,6 +156,8 @@ static struct result client(struct sieve *s, const struct slice *slice)
     }
     if (line.first && !is_string(&line.line))
         command(s, &line.line);
+    else if (line.first && line.line.text.len > 0 && !text_is(line.line.text, "\"*\""))
+        starttls_secret(&s->tls, line.line.offset); /* a star cancels */
     if (!s->tls.pending && talk_literal(&line, &len, &plus))
         talk_expect(talk, CLIENT, len);
     return starttls_asked(&s->tls, line.line.len);
@@ -227,6 +235,11 @@ static struct result server(struct sieve *s, const struct slice *slice)
         return result;
     if (talk_early(talk))
         return (struct result){.verdict = V_WAIT_PEER};
+    if (talk->unsure) {
+        result = starttls_unseen(&s->tls, SERVER, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
     if (!talk_take(talk, SERVER, slice, &line))
         return line_wanted(slice);
     if (line.first)

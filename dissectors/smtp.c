@@ -26,8 +26,8 @@ struct smtp {
     uint16_t recipients; /* accepted ones, of the mail that is being sent: LMTP answers for each */
     uint16_t answers;    /* replies of that mail which are still owed */
     uint64_t begin;      /* of the reply that is being read */
-    char greeting[NAME_MOST], client[NAME_MOST];
-    size_t greeting_len, client_len;
+    char greeting[NAME_MOST], client[NAME_MOST], host[NAME_MOST];
+    size_t greeting_len, client_len, host_len;
 };
 
 /* --- recognition --- */
@@ -130,10 +130,9 @@ static int smtp_probe(enum side side, const uint8_t *data, size_t len)
 static int smtp_open(struct layer *layer, void *state, const struct handover *handover)
 {
     struct smtp *s = state;
-    (void)handover;
     starttls_open(&s->tls, layer);
     s->talk.unsure = !layer_from_start(layer);
-    if (!s->talk.unsure)
+    if (talk_greets(&s->talk, handover))
         talk_ask(&s->talk, GREETING, 0);
     return 0;
 }
@@ -153,17 +152,19 @@ static void ask_tls(struct smtp *s, const struct line *line)
     if (method.len > METHOD_MOST)
         method.len = METHOD_MOST;
     talk_ask(&s->talk, STARTTLS, 0);
-    starttls_ask(&s->tls, method, "TLS", line->offset + line->len - 1);
+    starttls_ask_host(&s->tls, method, "TLS", talk_kept(s->host, s->host_len),
+                      line->offset + line->len - 1);
 }
 
 static void authenticate(struct smtp *s, struct text rest, uint64_t offset)
 {
     char what[32];
-    struct text name = line_word(&rest);
+    struct text name = line_word(&rest), initial = line_word(&rest);
     talk_ask(&s->talk, AUTH, 0);
     s->reading = AFTER_AUTH;
-    if (!text_is(name, "ANONYMOUS"))
-        starttls_clear(&s->tls, offset, talk_mechanism(what, sizeof what, "AUTH", name), 1);
+    starttls_login(&s->tls, talk_login(what, sizeof what, "AUTH", name));
+    if (initial.len > 0 && !text_is(initial, "="))
+        starttls_secret(&s->tls, offset);
 }
 
 /* "1000 LAST": so many bytes of mail are next. */
@@ -234,6 +235,11 @@ static struct result client(struct smtp *s, const struct slice *slice)
         return result;
     if (s->reading == MAIL)
         return mail(s, slice);
+    if (talk->unsure) {
+        result = starttls_unseen(&s->tls, CLIENT, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
     if (s->reading == AFTER_DATA || s->reading == AFTER_AUTH || talk_full(talk))
         return (struct result){.verdict = V_WAIT_PEER};
     uint8_t inside = talk->inside[CLIENT];
@@ -243,6 +249,8 @@ static struct result client(struct smtp *s, const struct slice *slice)
     if (!line.first || talk->blind)
         return result;
     if (s->reading == SECRET) {
+        if (!text_is(line.line.text, "*")) /* which cancels */
+            starttls_secret(&s->tls, line.line.offset);
         talk_ask(talk, AUTH, 0);
         s->reading = AFTER_AUTH;
     } else if (is_judged(&line.line) && talk_behind(talk)) {
@@ -353,29 +361,43 @@ static int reply(struct smtp *s, int code, struct text text, const struct line *
     return 0;
 }
 
-static struct result server(struct smtp *s, const struct slice *slice)
+/* What a line of a reply tells beside its code. */
+static void notice(struct smtp *s, int code, struct text text, int first)
 {
-    struct talk *talk = &s->talk;
-    struct talk_line line;
-    struct text text;
-    int more = 0;
-    if (talk_early(talk))
-        return (struct result){.verdict = V_WAIT_PEER};
-    if (!talk_take(talk, SERVER, slice, &line))
-        return line_wanted(slice);
-    struct result result = {.verdict = V_OK, .consumed = line.line.len};
-    int code = line.first ? line_code(line.line.text, &more, &text) : -1;
-    if (code < 0) /* no line of a reply: nothing to go by */
-        return result;
-    int kind = talk_next(talk);
-    struct text rest = text;
-    if (!s->owed_more)
-        s->begin = line.line.offset;
-    if (code == 250 && (kind == HELLO || (kind < 0 && talk->unsure)) &&
+    int kind = talk_next(&s->talk);
+    struct text rest = text, host = first ? talk_host(text) : TEXT_NONE;
+    if (code == 250 && (kind == HELLO || (kind < 0 && s->talk.unsure)) &&
         text_is(line_word(&rest), "STARTTLS"))
         starttls_offer(&s->tls);
     if (kind == GREETING && s->greeting_len == 0 && is_greeting(code))
         s->greeting_len = talk_keep(s->greeting, NAME_MOST, text);
+    if (host.len > 0 && ((kind == GREETING && code == 220) || (kind == HELLO && code == 250)))
+        s->host_len = talk_keep(s->host, NAME_MOST, host);
+}
+
+static struct result server(struct smtp *s, const struct slice *slice)
+{
+    struct talk *talk = &s->talk;
+    struct talk_line line;
+    struct result result;
+    struct text text;
+    int more = 0;
+    if (talk_early(talk))
+        return (struct result){.verdict = V_WAIT_PEER};
+    if (talk->unsure) {
+        result = starttls_unseen(&s->tls, SERVER, slice);
+        if (result.verdict != V_OK)
+            return result;
+    }
+    if (!talk_take(talk, SERVER, slice, &line))
+        return line_wanted(slice);
+    result = (struct result){.verdict = V_OK, .consumed = line.line.len};
+    int code = line.first ? line_code(line.line.text, &more, &text) : -1;
+    if (code < 0) /* no line of a reply: nothing to go by */
+        return result;
+    if (!s->owed_more)
+        s->begin = line.line.offset;
+    notice(s, code, text, !s->owed_more);
     s->owed_more = (uint8_t)more;
     if (!more && reply(s, code, text, &line.line))
         result.verdict = V_SWITCHED;

@@ -116,6 +116,19 @@ void starttls_clear(struct starttls *s, uint64_t offset, struct text what, int c
     }
 }
 
+void starttls_login(struct starttls *s, struct text what)
+{
+    s->login_len = (uint8_t)(what.len < sizeof s->login ? what.len : sizeof s->login);
+    if (s->login_len > 0)
+        memcpy(s->login, what.data, s->login_len);
+}
+
+void starttls_secret(struct starttls *s, uint64_t offset)
+{
+    if (s->login_len > 0)
+        starttls_clear(s, offset, (struct text){s->login, s->login_len}, 1);
+}
+
 void starttls_lose(struct starttls *s)
 {
     s->lost = s->pending;
@@ -169,14 +182,16 @@ struct result starttls_unseen(struct starttls *s, enum side side, const struct s
         return (struct result){.verdict = V_OK};
     if (is == 0)
         return line_wanted(slice);
-    s->protocol = "TLS";
-    s->session = layer_session_new(s->layer);
     s->torn = 1; /* where the other side's TLS begins is not known */
-    struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session,
-                          .offset = slice->offset};
-    event.u.session_open.mechanism = MECHANISM_STARTTLS;
-    event.u.session_open.request_lost = 1;
-    layer_emit(s->layer, side, &event);
+    if (!s->pending) {
+        s->protocol = "TLS";
+        s->session = layer_session_new(s->layer);
+        struct event event = {.kind = EVENT_SESSION_OPEN, .session = s->session,
+                              .offset = slice->offset};
+        event.u.session_open.mechanism = MECHANISM_STARTTLS;
+        event.u.session_open.request_lost = 1;
+        layer_emit(s->layer, side, &event);
+    }
     answer_with(s, side, slice->offset,
                 &(struct event_session_answer){.outcome = OUTCOME_SWITCHED,
                                                .accepted = TEXT_LITERAL("TLS")});

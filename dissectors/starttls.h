@@ -21,6 +21,8 @@ struct starttls { /* part of a dissector's state; starttls_open() first */
     uint8_t lost;         /* ... which may have been in a gap */
     uint8_t torn;         /* bytes of the client behind it are missing */
     uint8_t offered, refused, told, inside_tls;
+    uint8_t login_len;
+    char login[48]; /* the login that is going on: "AUTH PLAIN" */
 };
 
 void starttls_open(struct starttls *s, struct layer *layer);
@@ -49,6 +51,12 @@ void starttls_refuse(struct starttls *s, const struct starttls_answer *answer, e
 /* The client goes on in the clear with what should have been protected: "AUTH PLAIN", "MAIL FROM".
  * credentials: it authenticates (else mail or other content). what: short, without secrets. */
 void starttls_clear(struct starttls *s, uint64_t offset, struct text what, int credentials);
+
+/* A login begins that may take several steps, "AUTH PLAIN"; TEXT_NONE: no secret goes with it. */
+void starttls_login(struct starttls *s, struct text what);
+
+/* ... and its secret is sent in the clear, as in starttls_clear(). */
+void starttls_secret(struct starttls *s, uint64_t offset);
 
 /* A gap in the server's stream while an attempt is pending: its answer may have been in there. */
 void starttls_lose(struct starttls *s);

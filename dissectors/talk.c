@@ -3,6 +3,8 @@
  */
 #include "talk.h"
 
+#include "text.h"
+
 int talk_take(struct talk *t, enum side side, const struct slice *slice, struct talk_line *line)
 {
     size_t window = slice->len < TALK_LINE ? slice->len : TALK_LINE;
@@ -90,6 +92,11 @@ struct result talk_text(struct talk *t, enum side side, const struct slice *slic
         at += lf != NULL ? (size_t)(lf - rest.data) + 1 : rest.len;
     }
     return at > 0 ? (struct result){.verdict = V_OK, .consumed = at} : line_wanted(slice);
+}
+
+int talk_greets(const struct talk *t, const struct handover *handover)
+{
+    return !t->unsure && handover_hint(handover, "starttls").data == NULL;
 }
 
 void talk_ask(struct talk *t, int kind, uint64_t tag)
@@ -199,6 +206,13 @@ struct text talk_mechanism(char *out, size_t size, const char *command, struct t
         len = at;
     }
     return (struct text){out, len};
+}
+
+struct text talk_login(char *out, size_t size, const char *command, struct text name)
+{
+    if (text_is(name, "EXTERNAL") || text_is(name, "ANONYMOUS"))
+        return TEXT_NONE;
+    return talk_mechanism(out, size, command, name);
 }
 
 size_t talk_keep(char *out, size_t size, struct text text)

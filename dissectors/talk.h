@@ -48,6 +48,9 @@ void talk_expect(struct talk *t, enum side side, uint64_t len);
 /* Text up to a line with a single dot is passed over; *ended: that line was consumed. */
 struct result talk_text(struct talk *t, enum side side, const struct slice *slice, int *ended);
 
+/* Does the server begin? Not where the conversation goes on behind a grant that nobody followed. */
+int talk_greets(const struct talk *t, const struct handover *handover);
+
 /* A command: its reply is owed. Call talk_full() before: the client has to wait then. */
 void talk_ask(struct talk *t, int kind, uint64_t tag);
 int talk_full(const struct talk *t);
@@ -78,6 +81,10 @@ int talk_gap(struct talk *t, enum side side, uint64_t len);
 /* "AUTH PLAIN": a command and the name of a mechanism, in capitals, and nothing else of the line.
  * Static buffer of the caller. */
 struct text talk_mechanism(char *out, size_t size, const char *command, struct text name);
+
+/* The same of a login: TEXT_NONE where the mechanism sends no secret (a certificate has told who it
+ * is, or it is nobody). */
+struct text talk_login(char *out, size_t size, const char *command, struct text name);
 
 /* Copies what is kept of a name for the layer's detail. */
 size_t talk_keep(char *out, size_t size, struct text text);

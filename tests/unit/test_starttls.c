@@ -223,8 +223,8 @@ static const struct conversation other_conversations[] = {
       "<OK\r\n", ">PUTSCRIPT \"a\" {10+}\r\nSTARTTLS\r\n\r\n", "<OK\r\n"}, "sieve", 0, 0, UNUSED},
     {{"<\"SIEVE\" \"x\"\r\nOK\r\n", ">LISTSCRIPTS\r\n", "<\"STARTTLS\"\r\nOK\r\n",
       ">AUTHENTICATE \"PLAIN\"\r\n", "<OK\r\n"}, "sieve", 0, 0, ""},
-    {{"<\"SIEVE\" \"x\"\r\nOK\r\n", ">STARTTLS\r\n", "<BYE\r\n", ">AUTHENTICATE \"X\"\r\n"},
-     "sieve", 1, 1, REFUSED " " PLAIN},
+    {{"<\"SIEVE\" \"x\"\r\nOK\r\n", ">STARTTLS\r\n", "<BYE\r\n",
+      ">AUTHENTICATE \"X\" \"eA==\"\r\n"}, "sieve", 1, 1, REFUSED " " PLAIN},
 };
 
 START_TEST(test_pop3_and_sieve)
