@@ -294,13 +294,31 @@ static struct result client_start(struct http1 *http, const struct slice *slice)
                                                     : client_garbage(http, slice);
 }
 
+/* A proxy that opens the tunnel and never says so: 1, and *result is what the bytes say. */
+static int silent_tunnel(struct http1 *http, const struct slice *slice, struct result *result)
+{
+    struct http1_attempt *attempt = http->attempt;
+    if (attempt->upgrade.mechanism != MECHANISM_CONNECT)
+        return 0;
+    enum http1_proof proof = http1_prove(http, attempt, SERVER, slice->data, slice->len);
+    *result = more(0, slice->len);
+    if (proof != HTTP1_PROOF_SWITCH)
+        return proof == HTTP1_PROOF_MORE;
+    http1_attempt_finding(http, attempt, SERVER, RULE_SERVER_DATA_BEFORE_101, slice->offset,
+                          "the tunnel begins without an answer");
+    return http1_resolve(http, SERVER, slice, result);
+}
+
 static struct result server_garbage(struct http1 *http, const struct slice *slice)
 {
     struct http1_attempt *attempt = http->attempt;
     int front = http1_queue_front(http);
     int first = attempt != NULL && front >= 0 && (front & HTTP1_REQUEST_ATTEMPT) != 0;
+    struct result result;
     if (first && attempt->fast_start)
         return http1_fast_start(http, slice);
+    if (first && silent_tunnel(http, slice, &result))
+        return result;
     if (!http->responses && !first && http->side[SERVER].passed == 0)
         return verdict(V_LOST);
     if (first && !http->early_told) {

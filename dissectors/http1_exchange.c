@@ -131,7 +131,7 @@ static void frame_request(struct http1 *http, const struct http1_head *head, str
 {
     struct http1_side *s = &http->side[CLIENT];
     s->state = HTTP1_START;
-    if (http_text_equal(method, TEXT_LITERAL("CONNECT")))
+    if (text_is(method, "CONNECT"))
         return; /* what follows is the tunnel's (RFC 9110 9.3.6) */
     if ((head->seen & HTTP1_CHUNKED) != 0) {
         s->state = HTTP1_CHUNK_SIZE;

@@ -68,11 +68,21 @@ static int is_authority(const uint8_t *data, size_t len)
     return 1;
 }
 
+static size_t skip_blanks(const uint8_t *data, size_t len)
+{
+    size_t at = 0;
+    while (at < len && (data[at] == ' ' || data[at] == '\t'))
+        at++;
+    return at;
+}
+
 /* The target and the version of a request line. A CONNECT whose version is broken or missing is
  * still one where it names host and port. */
 static int target_probe(const uint8_t *data, size_t len, int known, int connect)
 {
-    size_t at = 0;
+    size_t at = 0, blanks = connect ? skip_blanks(data, len) : 0;
+    data += blanks;
+    len -= blanks;
     while (at < len && data[at] > ' ' && data[at] != 0x7f)
         at++;
     if (at == len)
@@ -94,7 +104,9 @@ int http1_request_probe(const uint8_t *data, size_t len)
     size_t at = 0;
     while (at < len && at <= 20 && http_is_token_char(data[at]))
         at++;
-    for (size_t i = 0; i < at; i++)
+    /* Methods are in capitals; CONNECT is believed without them where all else fits. */
+    int connect = at <= 7 && strncasecmp((const char *)data, "CONNECT", at) == 0;
+    for (size_t i = 0; i < at && !connect; i++)
         if (data[i] >= 'a' && data[i] <= 'z')
             return -1;
     if (at > 20)
@@ -103,8 +115,7 @@ int http1_request_probe(const uint8_t *data, size_t len)
         return 0;
     if (at == 0 || data[at] != ' ')
         return -1;
-    int connect = at == 7 && memcmp(data, "CONNECT", 7) == 0;
-    return target_probe(data + at + 1, len - at - 1, known_method(data, at), connect);
+    return target_probe(data + at + 1, len - at - 1, known_method(data, at), connect && at == 7);
 }
 
 int http1_status_probe(const uint8_t *data, size_t len)
@@ -143,20 +154,24 @@ static void flaw(struct http1_head *head, unsigned flag, size_t at)
     head->flags |= flag;
 }
 
-static uint32_t find_space(const uint8_t *data, size_t len)
+static uint32_t find_blank(const uint8_t *data, size_t len)
 {
-    const uint8_t *space = memchr(data, ' ', len);
-    return (uint32_t)(space != NULL ? (size_t)(space - data) : len);
+    size_t at = 0;
+    while (at < len && data[at] != ' ' && data[at] != '\t')
+        at++;
+    return (uint32_t)at;
 }
 
 static void request_line(struct http1_head *head, const uint8_t *data, size_t len)
 {
     len = line_text(data, len);
     head->minor = 1;
-    head->method_len = find_space(data, len);
-    head->target_at = head->method_len < len ? head->method_len + 1 : head->method_len;
-    head->target_len = find_space(data + head->target_at, len - head->target_at);
-    size_t version = head->target_at + head->target_len + 1;
+    head->method_len = find_blank(data, len);
+    head->target_at = head->method_len;
+    head->target_at += (uint32_t)skip_blanks(data + head->target_at, len - head->target_at);
+    head->target_len = find_blank(data + head->target_at, len - head->target_at);
+    size_t version = head->target_at + head->target_len;
+    version += skip_blanks(data + version, len - version);
     if (version + 8 > len || strncasecmp((const char *)data + version, "HTTP/1.", 7) != 0) {
         flaw(head, HTTP_BROKEN_START, 0);
         return;

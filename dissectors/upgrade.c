@@ -37,7 +37,7 @@ static const struct {
 
 int upgrade_is_attempt(struct text method, int has_upgrade, int has_websocket)
 {
-    return has_upgrade || has_websocket || http_text_equal(method, TEXT_LITERAL("CONNECT"));
+    return has_upgrade || has_websocket || text_is(method, "CONNECT");
 }
 
 struct text upgrade_first_token(const struct http_head *head)
@@ -52,7 +52,7 @@ struct text upgrade_first_token(const struct http_head *head)
 
 static int is_connect(const struct http_head *request)
 {
-    return http_text_equal(request->method, TEXT_LITERAL("CONNECT"));
+    return text_is(request->method, "CONNECT");
 }
 
 static int is_extended(const struct http_head *request)
@@ -469,10 +469,20 @@ static const char *private_kind(struct text host)
     return (a[0] & 0xfe) == 0xfc ? "private" : NULL;
 }
 
+static int is_port(struct text text)
+{
+    size_t at = 0;
+    while (at < text.len && text.data[at] >= '0' && text.data[at] <= '9')
+        at++;
+    return at > 0 && at == text.len;
+}
+
 static void judge_connect(const struct upgrade *upgrade, const struct http_report *report)
 {
     const struct http_head *request = upgrade->request;
-    struct text host, port, target = request->target;
+    struct text host, port, target = request->target, uri = http_uri_authority(target);
+    if (uri.data != NULL) /* of another form than CONNECT has (RFC 9112 3.2.3) */
+        target = uri;
     struct text user = http_text_before(target, '@');
     if (user.len < target.len) {
         target.data += user.len + 1;
@@ -483,8 +493,7 @@ static void judge_connect(const struct upgrade *upgrade, const struct http_repor
     if (kind != NULL)
         http_report_finding(report, CLIENT, RULE_CONNECT_TO_PRIVATE_ADDRESS, request->offset,
                             "%.*s is a %s address", HTTP_CLIP(host), kind);
-    if (port.len > 0 && !text_is(port, "443") && !text_is(port, "80") &&
-        !text_is(port, "8443"))
+    if (is_port(port) && !text_is(port, "443") && !text_is(port, "80") && !text_is(port, "8443"))
         http_report_finding(report, CLIENT, RULE_CONNECT_TO_UNUSUAL_PORT, request->offset,
                             "port %.*s", HTTP_CLIP(port));
 }
