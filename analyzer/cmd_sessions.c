@@ -94,8 +94,10 @@ static void cell(struct rows *rows, struct buffer *text)
 
 static void cell_where(struct rows *rows, struct query *query, struct buffer *text)
 {
-    listing_text(text, query, P_HOST);
-    if (listing_is(query, P_MECHANISM, "connect") && text->len == 0)
+    int socks = listing_is(query, P_MECHANISM, "socks"); /* its host is without the port */
+    if (!socks)
+        listing_text(text, query, P_HOST);
+    if (socks || (listing_is(query, P_MECHANISM, "connect") && text->len == 0))
         listing_text(text, query, P_TARGET);
     if (!listing_is(query, P_MECHANISM, "connect"))
         listing_text(text, query, P_PATH);

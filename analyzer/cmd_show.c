@@ -110,9 +110,10 @@ static void head_title(struct show *show, struct query *query)
     buffer_clear(&text);
     buffer_word(&text, "  ");
     listing_text(&text, query, H_METHOD);
-    if (!listing_is_null(query, H_HOST))
+    if (!listing_is_null(query, H_HOST) && !listing_is(query, H_MECHANISM, "socks")) {
         buffer_word(&text, " ");
-    listing_text(&text, query, H_HOST);
+        listing_text(&text, query, H_HOST);
+    }
     if (!listing_is(query, H_MECHANISM, "connect") && !listing_is_null(query, H_TARGET)) {
         struct text target = query_text(query, H_TARGET);
         buffer_word(&text, target.len > 0 && target.data[0] == '/' ? "" : " ");

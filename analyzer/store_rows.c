@@ -372,7 +372,9 @@ static int session_open(struct store *store, struct store_flow *flow, struct eve
         store_session_text(&verdict->host, open.host) != 0 ||
         store_session_text(&verdict->origin, open.origin) != 0 ||
         store_session_text(&verdict->path, open.path) != 0 ||
-        (open.mechanism == MECHANISM_STARTTLS &&
+        (open.mechanism == MECHANISM_SOCKS &&
+         store_session_text(&verdict->target, open.target) != 0) ||
+        ((open.mechanism == MECHANISM_STARTTLS || open.mechanism == MECHANISM_SOCKS) &&
          store_session_text(&verdict->method, open.method) != 0))
         return store_no_memory(store);
     if (session_insert(store, flow, session, event, &open) != 0)
@@ -391,6 +393,7 @@ static int answer_note(struct store_session *session, const struct event *event,
     verdict->outcome = answer->outcome;
     verdict->cause = answer->cause;
     verdict->answered = answer->outcome != OUTCOME_UNANSWERED;
+    verdict->answered_by = event->sender;
     verdict->status = answer->status;
     if (session->request_ns != INT64_MIN && event->time_ns >= session->request_ns)
         verdict->wait_ns = event->time_ns - session->request_ns;

@@ -377,8 +377,137 @@ static void starttls(struct buffer *out, const struct verdict *verdict)
     end(out, verdict);
 }
 
+/* ---------------------------------------------------------------- tunnels and streams */
+
+static void used(struct buffer *out, const struct verdict *verdict, const char *words)
+{
+    if (verdict->ended && verdict->duration_ns > 0) {
+        buffer_word(out, words);
+        duration(out, verdict->duration_ns);
+    }
+    end(out, verdict);
+    blame(out, verdict);
+}
+
+/* The words of a reply in the middle of a sentence: "host unreachable", but "TTL expired". */
+static void reply_words(struct buffer *out, struct text words)
+{
+    char first[2] = {words.len > 0 ? words.data[0] : '\0', '\0'};
+    int capital = words.len > 1 && first[0] >= 'A' && first[0] <= 'Z' && words.data[1] >= 'a' &&
+                  words.data[1] <= 'z';
+    if (capital) {
+        first[0] = (char)(first[0] - 'A' + 'a');
+        buffer_word(out, first);
+        words = (struct text){words.data + 1, words.len - 1};
+    }
+    quote(out, words);
+}
+
+static int is_method(const struct verdict *verdict, const char *method)
+{
+    return verdict->method.len == strlen(method) &&
+           memcmp(verdict->method.data, method, verdict->method.len) == 0;
+}
+
+/* "tunnel to example.org:443" */
+static void socks_what(struct buffer *out, const struct verdict *verdict)
+{
+    if (is_method(verdict, "UDP ASSOCIATE")) {
+        buffer_word(out, "UDP association");
+        return;
+    }
+    int bind = is_method(verdict, "BIND");
+    buffer_word(out, bind ? "connection" : "tunnel");
+    if (verdict->target.len > 0) {
+        buffer_word(out, bind ? " from " : " to ");
+        quote(out, verdict->target);
+    }
+}
+
+static void socks(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->outcome == OUTCOME_UNANSWERED) {
+        unanswered(out, verdict);
+    } else if (verdict->outcome == OUTCOME_SWITCHED) {
+        socks_what(out, verdict);
+        buffer_word(out, is_method(verdict, "BIND") ? " accepted" : " opened");
+        wait(out, verdict);
+        used(out, verdict, ", used for ");
+    } else {
+        buffer_word(out, "refused: ");
+        reply_words(out, verdict->reason);
+        buffer_word(out, verdict->wait_ns >= 0 ? "," : "");
+        wait(out, verdict);
+        if (verdict->target.len > 0) {
+            buffer_word(out, "; no ");
+            socks_what(out, verdict);
+        }
+    }
+}
+
+/* Three heads: the server takes up what the client offers, the client confirms that. */
+static void gnutella(struct buffer *out, const struct verdict *verdict)
+{
+    int client = verdict->answered_by == CLIENT;
+    switch (verdict->outcome) {
+    case OUTCOME_UNANSWERED:
+        unanswered(out, verdict);
+        return;
+    case OUTCOME_SWITCHED:
+    case OUTCOME_UNSOLICITED:
+        buffer_word(out, "switched to ");
+        quote(out, verdict->accepted.len > 0 ? verdict->accepted : verdict->offered);
+        wait(out, verdict);
+        used(out, verdict, ", spoken for ");
+        return;
+    case OUTCOME_IGNORED:
+        buffer_word(out, client ? "ignored: the client did not confirm what the server took up"
+                                : "ignored: the server did not take it up");
+        break;
+    case OUTCOME_REFUSED:
+        buffer_format(out, "refused by %s: ", side_word(verdict->answered_by));
+        if (verdict->status > 0)
+            buffer_format(out, "%d ", verdict->status);
+        quote(out, verdict->reason);
+        break;
+    }
+    buffer_word(out, verdict->wait_ns >= 0 ? "," : "");
+    wait(out, verdict);
+}
+
+/* Behind a 200, which is why it is said what it was. */
+static void docker(struct buffer *out, const struct verdict *verdict)
+{
+    buffer_word(out, "switched to a raw stream");
+    if (verdict->accepted.len > 0) {
+        buffer_word(out, " (");
+        quote(out, verdict->accepted);
+        buffer_word(out, ")");
+    }
+    if (verdict->status > 0)
+        buffer_format(out, " behind a %d", verdict->status);
+    wait(out, verdict);
+    used(out, verdict, ", used for ");
+}
+
 void verdict_write(const struct verdict *verdict, struct buffer *out)
 {
+    switch (verdict->mechanism) {
+    case MECHANISM_SOCKS:
+        socks(out, verdict);
+        return;
+    case MECHANISM_GNUTELLA:
+        gnutella(out, verdict);
+        return;
+    case MECHANISM_DOCKER:
+        if (verdict->outcome == OUTCOME_SWITCHED) {
+            docker(out, verdict);
+            return;
+        }
+        break;
+    default:
+        break;
+    }
     if (verdict->mechanism == MECHANISM_STARTTLS) {
         starttls(out, verdict);
         return;

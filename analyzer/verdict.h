@@ -16,7 +16,9 @@ struct verdict {
     int status;          /* 0: none */
     int64_t wait_ns;     /* from the request to the answer; -1: one of them was not captured */
     struct text offered, accepted, reason, host, origin, path, location;
-    struct text method;  /* of a STARTTLS or its kin: the command as sent */
+    struct text target;  /* of SOCKS: host and port */
+    enum side answered_by; /* of Gnutella: the client has the last word */
+    struct text method;  /* of SOCKS, of a STARTTLS or its kin: the command as sent */
     struct text clear;   /* ... and what the client sent in the clear after it was refused */
     int no_hello;        /* ... or granted: what follows is not what was agreed */
     int ended;

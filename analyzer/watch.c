@@ -146,9 +146,10 @@ static void session_open(struct watch *watch, const struct event *event)
         session->port = flow->port;
     }
     struct buffer text = {0};
-    if (open->host.len > 0)
+    int socks = open->mechanism == MECHANISM_SOCKS; /* its host is without the port */
+    if (open->host.len > 0 && !socks)
         add(&text, open->host);
-    else if (open->mechanism == MECHANISM_CONNECT)
+    else if (open->mechanism == MECHANISM_CONNECT || socks)
         add(&text, open->target);
     if (open->mechanism != MECHANISM_CONNECT)
         add(&text, open->path);

@@ -40,6 +40,7 @@ struct socks {
     int64_t asked_ns;
     uint64_t replies_at; /* where the server's next message begins, in its root stream */
     int replies_known;
+    char reason[32]; /* of a reply that has no words */
     char target[SOCKS_TARGET_MOST];
     size_t target_len, host_len;
 };
@@ -315,13 +316,16 @@ static struct result resolve(struct socks *s, enum side side, const struct slice
 
 /* --- the server --- */
 
-static const char *reason5(unsigned code)
+static const char *reason5(struct socks *s, unsigned code)
 {
     static const char *const reasons[] = { /* RFC 1928 6 */
         "succeeded", "general SOCKS server failure", "connection not allowed by ruleset",
         "Network unreachable", "Host unreachable", "Connection refused", "TTL expired",
         "Command not supported", "Address type not supported"};
-    return code < sizeof reasons / sizeof reasons[0] ? reasons[code] : "unassigned";
+    if (code < sizeof reasons / sizeof reasons[0])
+        return reasons[code];
+    (void)snprintf(s->reason, sizeof s->reason, "unassigned reply %u", code);
+    return s->reason;
 }
 
 static enum cause cause5(unsigned code)
@@ -360,12 +364,12 @@ static struct result reply5(struct socks *s, const struct slice *slice)
     if (read == SOCKS_MORE)
         return need_more(slice);
     if (read == SOCKS_BAD && slice->data[0] == 5 && reply.command != 0) /* without an address */
-        return refuse(s, cause5(reply.command), reason5(reply.command), slice, r.at);
+        return refuse(s, cause5(reply.command), reason5(s, reply.command), slice, r.at);
     if (read == SOCKS_BAD)
         return lost_place;
     return reply.command == 0
-               ? grant(s, reason5(0), slice, r.at)
-               : refuse(s, cause5(reply.command), reason5(reply.command), slice, r.at);
+               ? grant(s, reason5(s, 0), slice, r.at)
+               : refuse(s, cause5(reply.command), reason5(s, reply.command), slice, r.at);
 }
 
 /* Behind a gap it may be anything; a reply is believed where it looks like one. */
@@ -516,7 +520,7 @@ static void socks_eof(struct layer *layer, void *state, enum side side)
     struct slice rest = layer_peek(layer, SERVER);
     if (side == SERVER && s->version == 5 && (s->stage == REPLY || s->stage == VISITOR) &&
         !s->lost[SERVER] && rest.len >= 2 && rest.data[0] == 5 && rest.data[1] != 0)
-        (void)refuse(s, cause5(rest.data[1]), reason5(rest.data[1]), &rest, rest.len);
+        (void)refuse(s, cause5(rest.data[1]), reason5(s, rest.data[1]), &rest, rest.len);
 }
 
 static void tell_detail(const struct socks *s)

@@ -170,6 +170,88 @@ START_TEST(test_any_text)
     verdict.outcome = OUTCOME_SWITCHED;
     verdict.offered = verdict.origin;
     ck_assert_uint_lt(strlen(sentence(&verdict)), 1000);
+    verdict.target = verdict.method = verdict.reason = verdict.origin;
+    for (int mechanism = MECHANISM_UPGRADE; mechanism <= MECHANISM_GNUTELLA; mechanism++) {
+        verdict.mechanism = (enum mechanism)mechanism;
+        for (int outcome = OUTCOME_UNANSWERED; outcome <= OUTCOME_UNSOLICITED; outcome++) {
+            verdict.outcome = (enum outcome)outcome;
+            ck_assert_uint_lt(strlen(sentence(&verdict)), 1500);
+        }
+    }
+}
+END_TEST
+
+static struct verdict tunnel(enum mechanism mechanism, enum outcome outcome)
+{
+    return (struct verdict){.mechanism = mechanism, .outcome = outcome, .answered = 1,
+                            .wait_ns = 3 * ms, .duration_ns = 12300 * ms, .ended = 1,
+                            .end = SESSION_END_FIN, .end_side = CLIENT, .close_code = {-1, -1}};
+}
+
+START_TEST(test_socks)
+{
+    struct verdict verdict = tunnel(MECHANISM_SOCKS, OUTCOME_SWITCHED);
+    verdict.method = TEXT_LITERAL("CONNECT");
+    verdict.target = TEXT_LITERAL("example.org:443");
+    verdict.accepted = TEXT_LITERAL("SOCKS5");
+    ck_assert_str_eq(sentence(&verdict), "tunnel to example.org:443 opened 3.0 ms after the "
+                                         "request, used for 12.3 s; the client ended the "
+                                         "connection");
+    verdict.ended = 0;
+    verdict.wait_ns = -1;
+    ck_assert_str_eq(sentence(&verdict), "tunnel to example.org:443 opened; still open");
+    verdict.target = TEXT_NONE;
+    ck_assert_str_eq(sentence(&verdict), "tunnel opened; still open");
+    verdict.method = TEXT_LITERAL("BIND");
+    verdict.target = TEXT_LITERAL("192.0.2.7:21");
+    ck_assert_str_eq(sentence(&verdict), "connection from 192.0.2.7:21 accepted; still open");
+    verdict.method = TEXT_LITERAL("UDP ASSOCIATE");
+    ck_assert_str_eq(sentence(&verdict), "UDP association opened; still open");
+    verdict = tunnel(MECHANISM_SOCKS, OUTCOME_REFUSED);
+    verdict.reason = TEXT_LITERAL("Host unreachable");
+    verdict.cause = CAUSE_ROUTE;
+    verdict.target = TEXT_LITERAL("host:80");
+    ck_assert_str_eq(sentence(&verdict), "refused: host unreachable, 3.0 ms after the request; no "
+                                         "tunnel to host:80");
+    verdict.reason = TEXT_LITERAL("TTL expired");
+    verdict.wait_ns = -1;
+    verdict.target = TEXT_NONE;
+    ck_assert_str_eq(sentence(&verdict), "refused: TTL expired");
+    verdict.outcome = OUTCOME_UNANSWERED;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "unanswered; the client ended"));
+}
+END_TEST
+
+START_TEST(test_gnutella)
+{
+    struct verdict verdict = tunnel(MECHANISM_GNUTELLA, OUTCOME_SWITCHED);
+    verdict.offered = TEXT_LITERAL("TLS/1.2, TLS/1.0");
+    verdict.accepted = TEXT_LITERAL("TLS/1.0");
+    ck_assert_str_eq(sentence(&verdict), "switched to TLS/1.0 3.0 ms after the request, spoken for "
+                                         "12.3 s; the client ended the connection");
+    verdict.outcome = OUTCOME_REFUSED;
+    verdict.status = 503;
+    verdict.reason = TEXT_LITERAL("Full");
+    verdict.answered_by = SERVER;
+    ck_assert_str_eq(sentence(&verdict), "refused by the server: 503 Full, 3.0 ms after the "
+                                         "request");
+    verdict.answered_by = CLIENT;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "refused by the client: 503"));
+    verdict.outcome = OUTCOME_IGNORED;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "ignored: the client did not confirm"));
+    verdict.answered_by = SERVER;
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), "ignored: the server did not take it up"));
+}
+END_TEST
+
+START_TEST(test_docker)
+{
+    struct verdict verdict = tunnel(MECHANISM_DOCKER, OUTCOME_SWITCHED);
+    verdict.status = 200;
+    verdict.accepted = TEXT_LITERAL("application/vnd.docker.raw-stream");
+    ck_assert_str_eq(sentence(&verdict), "switched to a raw stream (application/vnd.docker."
+                                         "raw-stream) behind a 200 3.0 ms after the request, used "
+                                         "for 12.3 s; the client ended the connection");
 }
 END_TEST
 
@@ -182,6 +264,9 @@ Suite *verdict_suite(void)
     tcase_add_test(tcase, test_switched);
     tcase_add_test(tcase, test_unanswered);
     tcase_add_test(tcase, test_any_text);
+    tcase_add_test(tcase, test_socks);
+    tcase_add_test(tcase, test_gnutella);
+    tcase_add_test(tcase, test_docker);
     suite_add_tcase(suite, tcase);
     return suite;
 }
