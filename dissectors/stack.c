@@ -498,7 +498,7 @@ static void seek(struct layer *layer, enum side side)
     input_drop(in);
     if (view.len > 0) { /* who lost these bytes may know the next */
         layer->dissector = NULL;
-        layer->again = 0;
+        layer->lost = 0;
     }
     if (++layer->seeks >= SEEKS_MAX)
         layer_become_opaque(layer);

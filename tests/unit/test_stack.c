@@ -230,14 +230,6 @@ START_TEST(first_bytes_tell_the_root)
 }
 END_TEST
 
-/* The client's greeting is SOCKS whenever it is probed, the server's answer never is. */
-START_TEST(bytes_that_were_lost_are_not_probed_for_ever)
-{
-    const struct turn turns[] = {C("\5\1\0"), S("s"), C_GAP(100)};
-    EXPECT(turns, "open socks@0 close opaque:1 ");
-}
-END_TEST
-
 START_TEST(a_protocol_with_nothing_to_learn_is_done)
 {
     struct tape tape = {0};
@@ -313,7 +305,6 @@ Suite *stack_suite(void)
     tcase_add_test(tcase, lost_bytes_end_in_opaque);
     tcase_add_test(tcase, a_gap_is_survived);
     tcase_add_test(tcase, first_bytes_tell_the_root);
-    tcase_add_test(tcase, bytes_that_were_lost_are_not_probed_for_ever);
     tcase_add_test(tcase, a_protocol_with_nothing_to_learn_is_done);
     tcase_add_test(tcase, no_memory_is_no_crash);
     tcase_add_test(tcase, senders_are_guessed_by_content);
