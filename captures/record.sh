@@ -2,7 +2,8 @@
 # Records the example captures anew, each from real programs talking over loopback, with the
 # README of its folder. Needs root (tcpdump) and, besides what the build needs: tcpdump curl openssl
 # nodejs npm chromium nginx haproxy python3-websockets tinyproxy nghttp2 (nghttpx, nghttpd, nghttp),
-# firefox-esr apache2 squid varnish caddy lighttpd python3-aiohttp python3-tornado.
+# firefox-esr apache2 squid varnish caddy lighttpd python3-aiohttp python3-tornado slapd ldap-utils
+# prosody python3-slixmpp postgresql mariadb-server mariadb-client xrdp freerdp2-x11 xvfb.
 #
 #   captures/record.sh            all of them
 #   captures/record.sh NAME...    some
@@ -528,10 +529,12 @@ Recorded on both sides: the session inside the tunnel is forwarded as the one th
 END
 }
 
+. "$here/record_starttls.sh"
+
 all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade nginx_ignores nginx_refuses \
 upgrade_required h2c http2_prior http2_websocket docker_exec connect_proxy tls plain_http \
 firefox_ws python_libraries apache_right nginx_apache varnish_right caddy_right lighttpd_right \
-squid_connect"
+squid_connect starttls_ldap starttls_xmpp databases rdp"
 for name in ${*:-$all}; do
     echo "recording $name"
     "${name//-/_}"
