@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2154 # work and here are set by record.sh
 # The recordings of record.sh (which reads this file) that have nothing to do with WebSocket: STARTTLS
 # and its like in other protocols, tunnels of proxies, and switches inside switches.
 
@@ -13,8 +14,12 @@ shake() { # ARGUMENTS...    a handshake of openssl s_client that ends at once
     timeout 5 openssl s_client "$@" </dev/null >>"$work/openssl" 2>&1
 }
 
-as() { # USER COMMAND...    without a process in between, so that it ends by its id
+as() { # USER COMMAND...
     setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"
+}
+
+start_as() { # USER COMMAND...    no shell in between, so that the id is that of the command
+    start setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"
 }
 
 openssl_version=$(openssl version | cut -d' ' -f1,2)
@@ -40,7 +45,7 @@ END
     start slapd -f "$work/18121.conf" -h ldap://127.0.0.1:18121 -d 0
     listening 18120; listening 18121
     export LDAPTLS_CACERT="$work/cert.pem" LDAPNOINIT=
-    bind=(-D cn=admin,dc=example -w secret)
+    bind=(-D 'cn=admin,dc=example' -w secret)
     search() { timeout 10 ldapsearch -x -LLL -o nettimeout=5 "$@" >>"$work/ldapsearch" 2>&1; }
     sniff starttls-ldap 'tcp port 18120 or tcp port 18121'
     search -ZZ -H ldap://localhost:18120 "${bind[@]}" -s base -b '' supportedExtension
@@ -96,7 +101,7 @@ END
     shake -starttls xmpp -xmpphost plain.example -connect 127.0.0.1:18122
     done_sniffing
     readme starttls-xmpp "STARTTLS in XMPP" \
-        "Prosody $(prosodyctl about | sed -n 's/^Prosody \([0-9.]*\)$/\1/p'), slixmpp $(/usr/bin/python3 -c 'import slixmpp; print(slixmpp.__version__)'), $openssl_version" <<'END'
+        "Prosody $(prosodyctl about | sed -n 's/^Prosody \([0-9.]*\)$/\1/p'), slixmpp $(/usr/bin/python3 -c 'import slixmpp; print(slixmpp.__version__)' 2>/dev/null), $openssl_version" <<'END'
 Prosody serves chat.example with TLS and plain.example without. A slixmpp client logs in to the first
 with TLS and again without it (offered, not used: its finding is right), then to the second, which
 offers none. `openssl s_client` then asks as a client and as a server, and asks plain.example, which
@@ -151,8 +156,8 @@ postgres_server() {
     install -o postgres -m 600 "$work/key.pem" "$work/pg/tls/server.key"
     install -o postgres -m 600 "$work/cert.pem" "$work/pg/tls/server.crt"
     settings=(-c listen_addresses=127.0.0.1 -c unix_socket_directories="$work/pg" -c fsync=off)
-    start as postgres "$postgres/postgres" -D "$work/pg/tls" -p 18124 -c ssl=on "${settings[@]}"
-    start as postgres "$postgres/postgres" -D "$work/pg/clear" -p 18125 "${settings[@]}"
+    start_as postgres "$postgres/postgres" -D "$work/pg/tls" -p 18124 -c ssl=on "${settings[@]}"
+    start_as postgres "$postgres/postgres" -D "$work/pg/clear" -p 18125 "${settings[@]}"
     listening 18124; listening 18125
 }
 
@@ -208,5 +213,157 @@ rdp() {
 Three servers: one wants TLS (port 18128), one wants RDP's own security (18129), one takes either
 (18130). FreeRDP asks each for what it wants, the first two also for what they do not want, the last
 for all that it knows.
+END
+}
+
+starttls_ftp() {
+    certificate files.example
+    mkdir -p "$work/ftp" "$work/empty"
+    echo 'hello over FTP' >"$work/ftp/hello.txt"
+    for port in 18131 18132; do
+        cat >"$work/$port.conf" <<END
+listen=YES
+listen_address=127.0.0.1
+listen_port=$port
+background=NO
+anonymous_enable=YES
+anon_root=$work/ftp
+local_enable=YES
+ssl_enable=NO
+secure_chroot_dir=$work/empty
+seccomp_sandbox=NO
+pasv_min_port=18133
+pasv_max_port=18139
+END
+    done
+    sed -i 's/^ssl_enable=NO/ssl_enable=YES/' "$work/18131.conf"
+    cat >>"$work/18131.conf" <<END
+allow_anon_ssl=YES
+force_local_data_ssl=NO
+force_local_logins_ssl=NO
+rsa_cert_file=$work/cert.pem
+rsa_private_key_file=$work/key.pem
+END
+    start vsftpd "$work/18131.conf"
+    start vsftpd "$work/18132.conf"
+    listening 18131; listening 18132
+    fetch() { curl -s -o /dev/null --max-time 5 --cacert "$work/cert.pem" "$@"; }
+    list() { # PORT FORCE
+        HOME=$work timeout 10 lftp -e "set ssl:ca-file $work/cert.pem; set ftp:ssl-force $2; \
+            set ftp:ssl-allow-anonymous $2; set ftp:ssl-protect-data $2; set net:max-retries 1; \
+            set dns:order inet; ls; bye" "ftp://localhost:$1" >>"$work/lftp" 2>&1
+    }
+    sniff starttls-ftp 'tcp portrange 18131-18139'
+    fetch --ssl-reqd ftp://localhost:18131/hello.txt
+    fetch ftp://localhost:18131/hello.txt
+    fetch --ssl-reqd ftp://localhost:18132/hello.txt
+    fetch --ssl ftp://localhost:18132/hello.txt
+    list 18131 true
+    list 18131 false
+    shake -starttls ftp -connect 127.0.0.1:18131 -servername files.example
+    done_sniffing
+    readme starttls-ftp "AUTH in FTP" \
+        "vsftpd $(dpkg-query -W -f '${Version}' vsftpd | cut -d- -f1), lftp $(lftp --version | sed -n 's/^LFTP | Version \([0-9.]*\).*/\1/p'), $curl_version, $openssl_version" <<'END'
+vsftpd with TLS (port 18131) and without (18132), connections for data on the ports above. Curl demands
+TLS and gets it, for the file too; fetches it without; demands it where there is none and gives up;
+only tries it there and goes on without. lftp lists with TLS and without, anonymously each time, and
+`openssl s_client` shakes hands.
+END
+}
+
+starttls_nntp() {
+    certificate news.example
+    install -d -o news "$work/news" "$work/news/spool" "$work/news/spool/articles" \
+        "$work/news/spool/overview" "$work/news/spool/incoming"
+    for name in tls clear; do
+        cat >"$work/news/$name.conf" <<END
+domain: news.example
+fromhost: news.example
+pathhost: news.example
+server: news.example
+mta: "/bin/true"
+pathnews: /usr/lib/news
+pathetc: $work/news
+pathdb: $work/news
+pathrun: $work/news
+pathspool: $work/news/spool
+pathlog: $work/news
+pathtmp: $work/news/spool
+enableoverview: true
+ovmethod: tradindexed
+hismethod: hisv6
+readerswhenstopped: true
+END
+    done
+    printf 'tlscertfile: %s/cert.pem\ntlskeyfile: %s/news/key.pem\n' "$work" "$work" \
+        >>"$work/news/tls.conf"
+    install -o news -m 600 "$work/key.pem" "$work/news/key.pem"
+    printf 'method trash {\n newsgroups: *\n class: 0\n}\n' >"$work/news/storage.conf"
+    printf 'auth "all" { hosts: "*" auth: "/bin/false" default: "<guest>" }\n' >"$work/news/readers.conf"
+    printf 'access "all" { users: "*" newsgroups: "*" access: RPA }\n' >>"$work/news/readers.conf"
+    echo 'misc.test 0000000000 0000000001 y' >"$work/news/active"
+    : >"$work/news/newsgroups"; : >"$work/news/history"
+    chown news: "$work"/news/*
+    export INNCONF="$work/news/tls.conf"
+    as news /usr/lib/news/bin/makedbz -i -o >/dev/null 2>&1
+    as news /usr/lib/news/bin/overchan </dev/null >/dev/null 2>&1
+    start_as news env INNCONF="$work/news/tls.conf" /usr/lib/news/bin/nnrpd -D -f -p 18140 \
+        -c "$work/news/readers.conf"
+    start_as news env INNCONF="$work/news/clear.conf" /usr/lib/news/bin/nnrpd -D -f -p 18141 \
+        -c "$work/news/readers.conf"
+    listening 18140; listening 18141
+    sniff starttls-nntp 'tcp port 18140 or tcp port 18141'
+    shake -starttls nntp -connect 127.0.0.1:18140 -servername news.example
+    say 18140 CAPABILITIES 'MODE READER' 'GROUP misc.test' QUIT
+    say 18140 CAPABILITIES 'AUTHINFO USER anna' 'AUTHINFO PASS secret' QUIT
+    say 18141 CAPABILITIES STARTTLS QUIT
+    done_sniffing
+    readme starttls-nntp "STARTTLS in NNTP" \
+        "INN $(dpkg-query -W -f '${Version}' inn2 | cut -d- -f1), $openssl_version, bash" <<'END'
+nnrpd with a certificate (port 18140) and without (18141). `openssl s_client` is granted TLS; a reader
+that has no use for it reads; one sends its password in the clear although TLS is offered (its finding
+is right); one asks where there is none. The readers are lines typed by a shell.
+END
+}
+
+say() { # PORT LINE...    each line when the answer to the one before has come
+    {
+        exec 3<>"/dev/tcp/127.0.0.1/$1"
+        timeout 0.5 cat <&3
+        for line in "${@:2}"; do
+            printf '%s\r\n' "$line" >&3
+            timeout "${pause:-0.5}" cat <&3
+        done
+        exec 3>&-
+    } >>"$work/said" 2>&1
+}
+
+starttls_irc() {
+    certificate irc.example
+    cat >"$work/inspircd.conf" <<END
+<config format="xml">
+<server name="irc.example" description="test" network="Test" id="001">
+<admin name="a" nick="a" email="a@irc.example">
+<bind address="127.0.0.1" port="18142" type="clients">
+<connect allow="*" timeout="30" useident="no" resolvehostnames="no">
+<module name="ssl_gnutls">
+<module name="starttls">
+<module name="cap">
+<sslprofile name="Clients" provider="gnutls" certfile="$work/cert.pem" keyfile="$work/key.pem" hash="sha256">
+<starttls sslprofile="Clients">
+<pid file="$work/inspircd.pid">
+<path datadir="$work" logdir="$work" runtimedir="$work">
+END
+    start inspircd --nofork --runasroot --config "$work/inspircd.conf"
+    listening 18142
+    sniff starttls-irc 'tcp port 18142'
+    shake -starttls irc -connect 127.0.0.1:18142 -servername irc.example
+    pause=1.5 say 18142 'CAP LS 302' 'NICK anna' 'USER anna 0 * :Anna' 'CAP END' STARTTLS 'QUIT :bye'
+    pause=1.5 say 18142 'NICK anna' 'USER anna 0 * :Anna' 'QUIT :bye'
+    done_sniffing
+    readme starttls-irc "STARTTLS in IRC" \
+        "InspIRCd $(dpkg-query -W -f '${Version}' inspircd | cut -d- -f1), $openssl_version, bash" <<'END'
+`openssl s_client` is granted TLS; a client that asks for it only when it has registered is refused
+with 691; one does without. The latter two are lines typed by a shell.
 END
 }
