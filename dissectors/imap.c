@@ -300,7 +300,7 @@ static void untagged(struct imap *m, struct text rest)
     if (text_is(word, "CAPABILITY") || text_begins(text, "[CAPABILITY "))
         capabilities(m, text);
     if (!m->data_line && m->talk.count > 0 && talk_answer(&m->talk, 0) == GREETING) {
-        m->greeting_len = talk_keep(m->greeting, NAME_MOST, text);
+        m->greeting_len = talk_keep(m->greeting, NAME_MOST, behind_code(text));
         m->host_len = talk_keep(m->host, NAME_MOST, talk_host(behind_code(text)));
     }
 }
