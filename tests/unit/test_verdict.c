@@ -156,6 +156,29 @@ START_TEST(test_unanswered)
 }
 END_TEST
 
+/* What was found about an attempt to start TLS is part of its sentence. */
+START_TEST(test_starttls_findings)
+{
+    struct verdict verdict = refused(454, CAUSE_NONE);
+    verdict.mechanism = MECHANISM_STARTTLS;
+    verdict.wait_ns = 12 * ms;
+    verdict.method = TEXT_LITERAL("STARTTLS");
+    verdict.reason = TEXT_LITERAL("TLS not available.");
+    verdict.clear = TEXT_LITERAL("AUTH PLAIN");
+    ck_assert_str_eq(sentence(&verdict), "refused: 454 TLS not available, 12 ms after STARTTLS; "
+                                         "the client went on in the clear with AUTH PLAIN");
+    verdict.outcome = OUTCOME_IGNORED;
+    verdict.status = 0;
+    verdict.reason = verdict.clear = TEXT_NONE;
+    ck_assert_str_eq(sentence(&verdict), "ignored 12 ms after STARTTLS");
+    verdict.outcome = OUTCOME_SWITCHED;
+    verdict.accepted = TEXT_LITERAL("TLS");
+    verdict.no_hello = 1;
+    ck_assert_str_eq(sentence(&verdict), "switched to TLS 12 ms after STARTTLS, but the client "
+                                         "sent something else; still open");
+}
+END_TEST
+
 START_TEST(test_any_text)
 {
     char bytes[300];
@@ -263,6 +286,7 @@ Suite *verdict_suite(void)
     tcase_add_test(tcase, test_network_or_application);
     tcase_add_test(tcase, test_switched);
     tcase_add_test(tcase, test_unanswered);
+    tcase_add_test(tcase, test_starttls_findings);
     tcase_add_test(tcase, test_any_text);
     tcase_add_test(tcase, test_socks);
     tcase_add_test(tcase, test_gnutella);
