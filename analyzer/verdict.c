@@ -104,8 +104,8 @@ static void cause(struct buffer *out, const struct verdict *verdict)
         [CAUSE_ROUTE] = "; nothing there takes this request",
         [CAUSE_VERSION] = "; another version or protocol is required",
         [CAUSE_STRIPPED_HEADER] =
-            "; Upgrade or its Connection option did not reach the server, as behind a proxy that "
-            "removes them",
+            ("; Upgrade or its Connection option did not reach the server, as behind a proxy that "
+             "removes them"),
         [CAUSE_BAD_REQUEST] = "; the request was found to be malformed",
         [CAUSE_UPSTREAM] = "; the server, or what is behind it, failed",
         [CAUSE_TIMEOUT] = "; waiting took too long",
