@@ -530,12 +530,13 @@ END
 }
 
 . "$here/record_starttls.sh"
+. "$here/record_tunnels.sh"
 
 all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade nginx_ignores nginx_refuses \
 upgrade_required h2c http2_prior http2_websocket docker_exec connect_proxy tls plain_http \
 firefox_ws python_libraries apache_right nginx_apache varnish_right caddy_right lighttpd_right \
 squid_connect starttls_ldap starttls_xmpp databases rdp \
-starttls_ftp starttls_nntp starttls_irc"
+starttls_ftp starttls_nntp starttls_irc socks proxy_protocol nesting"
 for name in ${*:-$all}; do
     echo "recording $name"
     "${name//-/_}"
