@@ -48,7 +48,8 @@ END
 }
 
 tls_server() { # PORT
-    start openssl s_server -quiet -www -accept "127.0.0.1:$1" -key "$work/key.pem" \
+    echo hello >"$work/hello.txt"
+    start env -C "$work" openssl s_server -quiet -WWW -accept "127.0.0.1:$1" -key "$work/key.pem" \
         -cert "$work/cert.pem"
     listening "$1"
 }
@@ -70,12 +71,12 @@ socks() {
     start ssh -F none -N -D 127.0.0.1:18155 -i "$work/id" -p 18153 "${ssh_options[@]}" root@127.0.0.1
     listening 18151; listening 18152; listening 18155
     sniff socks 'tcp port 18150 or tcp port 18151 or tcp port 18155'
-    quietly --socks5-hostname 127.0.0.1:18150 https://localhost:18154/
+    quietly --socks5-hostname 127.0.0.1:18150 https://localhost:18154/hello.txt
     quietly --socks5 127.0.0.1:18150 -H 'Sec-WebSocket-Key: dGhyb3VnaCBhIHNvY2tzLg==' \
         "${upgrade_headers[@]}" http://127.0.0.1:18152/upgrade
     quietly --socks4a 127.0.0.1:18150 http://localhost:18152/
     quietly --socks4a 127.0.0.1:18155 http://localhost:18152/
-    quietly --socks4 127.0.0.1:18150 https://localhost:18154/
+    quietly --socks4 127.0.0.1:18150 https://localhost:18154/hello.txt
     quietly --socks5 127.0.0.1:18150 http://127.0.0.1:18159/
     quietly --socks5-hostname 127.0.0.1:18150 http://localhost:18158/
     quietly --socks4 127.0.0.1:18150 http://127.0.0.1:18159/
@@ -184,10 +185,10 @@ END
     for port in 18171 18182 18174 18175 18176 18181; do listening $port; done
     sleep 0.5
     sniff nesting 'tcp port 18170 or tcp port 18171 or tcp port 18174 or tcp port 18175'
-    quietly --preproxy socks5h://127.0.0.1:18170 -p -x http://localhost:18182 https://localhost:18172/
-    quietly -p -x http://127.0.0.1:18176 https://localhost:18172/
+    quietly --preproxy socks5h://127.0.0.1:18170 -p -x http://localhost:18182 https://localhost:18172/hello.txt
+    quietly -p -x http://127.0.0.1:18176 https://localhost:18172/hello.txt
     ssh_through 18173 "/usr/bin/python3 $here/programs/ws_pipe.py ws://127.0.0.1:18174/"
-    quietly https://localhost:18177/
+    quietly https://localhost:18177/hello.txt
     /usr/bin/python3 "$here/programs/ws_talk.py" client 18181 /echo
     done_sniffing
     readme nesting "One tunnel in another" \
