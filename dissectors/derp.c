@@ -32,8 +32,12 @@ static int derp_probe(enum side side, const uint8_t *data, size_t len)
 {
     static const uint8_t first[HEADER] = {SERVER_KEY, 0, 0, 0, KEY_LENGTH};
     size_t both = sizeof first + sizeof name;
-    if (side == CLIENT)
-        return len == 0 || data[0] == CLIENT_INFO ? 0 : -1;
+    if (side == CLIENT) {
+        struct reader r = reader_of(data, len);
+        uint8_t type = reader_u8(&r);
+        uint32_t length = reader_u32(&r);
+        return len == 0 || (type == CLIENT_INFO && (r.failed || length <= FRAME_MOST)) ? 0 : -1;
+    }
     if (memcmp(data, first, len < sizeof first ? len : sizeof first) != 0)
         return -1;
     if (len > sizeof first &&

@@ -3,6 +3,7 @@
  * GSSAPI (RFC 2228), what the reply to FEAT (RFC 2389) offers, and passwords in the clear. Each
  * final reply is matched to its command.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "detail.h"
@@ -26,12 +27,25 @@ struct ftp {
 
 /* --- recognition --- */
 
+/* "FTP" as a word of a greeting, not within the name of a host, whatever that serves. */
+static int names_ftp(struct text line)
+{
+    for (struct text word = line_word(&line); word.len > 0; word = line_word(&line)) {
+        int host = 0;
+        for (size_t i = 0; i + 1 < word.len; i++)
+            host |= word.data[i] == '.' && isalpha((unsigned char)word.data[i + 1]);
+        if (!host && text_contains(word, "FTP"))
+            return 1;
+    }
+    return 0;
+}
+
 /* What a whole line of the greeting says; 0: nothing. */
 static int greeting_of(struct text line)
 {
     if (text_contains(line, "SMTP") || text_contains(line, "LMTP"))
         return -1;
-    return text_contains(line, "FTP") ? 80 : 0;
+    return names_ftp(line) ? 80 : 0;
 }
 
 /* A 120 may stand in front of the greeting; with 331 begins what a client goes on with in the clear
