@@ -445,6 +445,7 @@ static void work_stop(struct flow_table *table, struct flow_work *work)
         uint32_t start = work->start_seq[dir];
         struct flow_holes *holes = &work->holes[dir];
         *holes = (struct flow_holes){.end = start + (uint32_t)after.delivered};
+        work->delivered[side] = after.delivered;
         holes_add(holes, start + (uint32_t)got->delivered, holes->end,
                   (uint32_t)(after.missing - got->missing), got->delivered);
         d->missing += got->missing;
@@ -465,18 +466,21 @@ static void work_stop(struct flow_table *table, struct flow_work *work)
 
 /* Nothing is delivered any more: sequence numbers tell what is missing or sent again. */
 static void work_count(struct flow_work *work, struct flow_dir *d, enum side side,
-                       struct flow_holes *holes, const struct segment *segment, uint32_t before)
+                       struct flow_holes *holes, const struct segment *segment)
 {
     uint32_t end = segment->seq + (uint32_t)segment->payload_wire;
     int32_t ahead = flow_seq_diff(segment->seq, holes->end);
-    if (ahead > 0 && d->next != before)
+    int32_t advance = flow_seq_diff(end, holes->end);
+    /* `next` moves for segments of the window only, but for bare acknowledgements, too. */
+    int believed = flow_seq_diff(end, d->next) <= 0;
+    if (ahead > 0 && believed)
         holes_add(holes, holes->end, segment->seq, (uint32_t)ahead, work->delivered[side]);
-    else if (ahead < 0 && holes_fill(holes, segment->seq, end) == 0 &&
-             flow_seq_diff(end, holes->end) <= 0)
+    else if (ahead < 0 && holes_fill(holes, segment->seq, end) == 0 && advance <= 0)
         d->retransmits++;
-    if (flow_seq_diff(end, holes->end) > 0 && d->next != before)
+    if (advance > 0 && believed) {
         holes->end = end;
-    work->delivered[side] += d->next - before;
+        work->delivered[side] += (uint32_t)advance;
+    }
 }
 
 static void work_ndpi(struct flow_table *table, struct flow_work *work, unsigned dir,
@@ -500,8 +504,7 @@ void flow_work_segment(struct flow_table *table, struct flow *flow, unsigned dir
         work_ndpi(table, work, dir, segment);
     if (work == NULL || work->reassembly == NULL) {
         if (work != NULL && segment->payload_wire > 0 && !fresh)
-            work_count(work, &flow->dir[dir], flow_side(flow, dir), &work->holes[dir], segment,
-                       before);
+            work_count(work, &flow->dir[dir], flow_side(flow, dir), &work->holes[dir], segment);
         return;
     }
     if (segment->payload_wire > 0 && !work->start_known[dir]) {
