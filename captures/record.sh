@@ -536,7 +536,8 @@ all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade ng
 upgrade_required h2c http2_prior http2_websocket docker_exec connect_proxy tls plain_http \
 firefox_ws python_libraries apache_right nginx_apache varnish_right caddy_right lighttpd_right \
 squid_connect starttls_ldap starttls_xmpp databases rdp \
-starttls_ftp starttls_nntp starttls_irc socks proxy_protocol nesting"
+starttls_ftp starttls_nntp starttls_irc socks proxy_protocol nesting \
+starttls_mail"
 for name in ${*:-$all}; do
     echo "recording $name"
     "${name//-/_}"

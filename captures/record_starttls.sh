@@ -367,3 +367,160 @@ END
 with 691; one does without. The latter two are lines typed by a shell.
 END
 }
+
+postfix_server() { # NAME PORT CERTIFICATE
+    dir=$work/postfix-$1
+    mkdir -p "$dir/conf" "$dir/queue" "$dir/data"
+    chmod 755 "$dir" "$dir/queue"
+    chown postfix: "$dir/data"
+    cat >"$dir/conf/main.cf" <<END
+compatibility_level = 3.6
+queue_directory = $dir/queue
+data_directory = $dir/data
+maillog_file = /dev/stdout
+myhostname = $1.example
+mydestination = $1.example
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+local_recipient_maps =
+alias_maps =
+default_transport = discard:
+local_transport = discard:
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = $3
+smtpd_tls_key_file = $3
+tls_ssl_options = NO_TICKET
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:127.0.0.1:18109
+END
+    cat >"$dir/conf/master.cf" <<END
+127.0.0.1:$2 inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+anvil unix - - n - 1 anvil
+discard unix - - n - - discard
+postlog unix-dgram n - n - 1 postlogd
+END
+    postfix -c "$dir/conf" set-permissions >/dev/null 2>&1
+    start postfix -c "$dir/conf" start-fg
+    listening "$2"
+    pids+=("$(tr -d ' ' <"$dir/queue/pid/master.pid")") # it has a shell above it
+}
+
+dovecot_server() { # NAME IMAP POP3 SIEVE LMTP AUTH SSL    with a mailbox of anna
+    dir=$work/dovecot-$1
+    mkdir -p "$dir/mail"
+    chmod 755 "$dir"
+    chown -R nobody:nogroup "$dir/mail"
+    echo 'anna:{PLAIN}secret:::::' >"$dir/users"
+    cat >"$dir/dovecot.conf" <<END
+base_dir = $dir/run
+state_dir = $dir/run
+instance_name = $1
+hostname = $1.example
+log_path = $dir/log
+protocols = imap pop3 sieve lmtp
+listen = 127.0.0.1
+ssl = $7
+ssl_cert = <$work/cert.pem
+ssl_key = <$work/key.pem
+ssl_options = no_ticket
+disable_plaintext_auth = no
+mail_location = maildir:$dir/mail/%u
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+auth_mechanisms = plain login
+passdb {
+  driver = passwd-file
+  args = $dir/users
+}
+userdb {
+  driver = static
+  args = uid=nobody gid=nogroup home=$dir/mail/%u
+}
+service imap-login {
+  inet_listener imap {
+    port = $2
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+service pop3-login {
+  inet_listener pop3 {
+    port = $3
+  }
+  inet_listener pop3s {
+    port = 0
+  }
+}
+service managesieve-login {
+  inet_listener sieve {
+    port = $4
+  }
+}
+service lmtp {
+  inet_listener lmtp {
+    port = $5
+  }
+}
+service auth {
+  inet_listener {
+    port = $6
+  }
+}
+END
+    start dovecot -F -c "$dir/dovecot.conf"
+    for port in "${@:2:5}"; do listening "$port"; done
+}
+
+starttls_mail() {
+    certificate mail.example
+    cat "$work/key.pem" "$work/cert.pem" >"$work/both.pem"
+    dovecot_server mail 18105 18106 18107 18108 18109 yes
+    dovecot_server clear 18110 18111 18112 18113 18114 no
+    postfix_server mail 18101 "$work/both.pem"
+    postfix_server broken 18102 "$work/absent.pem"
+    mail() { # PORT OPTION...
+        timeout 10 swaks --server 127.0.0.1 --port "$1" --helo client.example \
+            --from anna@mail.example --to bert@mail.example --body hello "${@:2}" \
+            >>"$work/swaks" 2>&1
+    }
+    fetch() { curl -s -o /dev/null --max-time 5 --cacert "$work/cert.pem" -u anna:secret "$@"; }
+    sleep 0.5
+    sniff starttls-mail 'tcp portrange 18101-18102 or tcp portrange 18105-18108 or
+        tcp portrange 18110-18113'
+    mail 18101 --tls --auth PLAIN --auth-user anna --auth-password secret
+    mail 18101
+    mail 18102 --tls
+    mail 18102 --tls-optional
+    fetch --ssl-reqd imap://localhost:18105/
+    fetch --ssl-reqd pop3://localhost:18106/
+    fetch imap://localhost:18110/
+    fetch --ssl-reqd pop3://localhost:18111/
+    shake -starttls sieve -connect 127.0.0.1:18107 -servername mail.example
+    shake -starttls lmtp -connect 127.0.0.1:18108 -servername mail.example -name client.example
+    shake -starttls imap -connect 127.0.0.1:18110 -servername mail.example
+    say 18112 'STARTTLS' 'LOGOUT'
+    say 18113 'LHLO client.example' 'STARTTLS' 'QUIT'
+    done_sniffing
+    readme starttls-mail "STARTTLS in mail" \
+        "Postfix $(postconf -dh mail_version), Dovecot $(dovecot --version | cut -d' ' -f1), swaks $(swaks --version | sed -n 's/^swaks version //p'), $curl_version, $openssl_version, bash" <<'END'
+Postfix with TLS (port 18101) and with TLS whose certificate is missing (18102); Dovecot with TLS (IMAP
+18105, POP3 18106, ManageSieve 18107, LMTP 18108) and without (18110 to 18113). swaks logs in behind
+STARTTLS and sends; sends without it; demands it where it is refused with 454, and only tries it there
+and sends in the clear, which is what the finding says. Curl logs in to IMAP and POP3 behind TLS, to
+IMAP without it where there is none, and demands it of the POP3 server that has none. `openssl s_client`
+asks ManageSieve and LMTP, and IMAP where it is refused (and sends its ClientHello all the same); a shell
+asks ManageSieve and LMTP where they refuse.
+END
+}
