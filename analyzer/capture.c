@@ -230,6 +230,13 @@ struct capture *capture_open_file(const char *path, const char *filter, struct e
     return capture;
 }
 
+void capture_on_secrets(struct capture *capture,
+                        void (*take)(void *arg, const char *text, size_t len), void *arg)
+{
+    if (capture->file != NULL)
+        capture_secrets_to(capture_file_secrets(capture->file), take, arg);
+}
+
 void capture_close(struct capture *capture)
 {
     if (capture == NULL)

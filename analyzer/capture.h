@@ -41,6 +41,11 @@ int capture_check_filter(const char *filter, struct error *error);
  */
 int capture_next(struct capture *capture, struct packet *packet, struct error *error);
 
+/* TLS key logs that the file brings along (pcapng) go to `take` as they are met, whole lines; those
+ * that stood in front of the first interface at once. Files only. */
+void capture_on_secrets(struct capture *capture,
+                        void (*take)(void *arg, const char *text, size_t len), void *arg);
+
 /* Packet numbers go on from here (files given together are one capture). Default 1. */
 void capture_number_from(struct capture *capture, uint64_t first_number);
 

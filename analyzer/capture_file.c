@@ -1,8 +1,8 @@
 /*
  * The two capture file formats. pcap: draft-ietf-opsawg-pcap, in microseconds and nanoseconds,
  * both byte orders, and Kuznetzov's variant with its longer record header. pcapng:
- * draft-ietf-opsawg-pcapng, any number of sections and interfaces; names, journal entries, custom
- * blocks and decryption secrets are skipped.
+ * draft-ietf-opsawg-pcapng, any number of sections and interfaces; names, journal entries and
+ * custom blocks are skipped; TLS key logs are handed on.
  *
  * Damage never ends in an error: a record that is cut or whose length is absurd is told in the
  * info, and reading goes on where the next block can be known, which is only ever through the
@@ -33,8 +33,11 @@ enum {
     BLOCK_PACKET_SIMPLE = 3,
     BLOCK_STATISTICS = 5,
     BLOCK_PACKET = 6,
+    BLOCK_SECRETS = 10,
     BLOCK_SECTION = 0x0a0d0d0a
 };
+
+enum { SECRETS_TLS_KEY_LOG = 0x544c534b };
 
 enum { BLOCK_HEAD = 8, BLOCK_FRAME = 12 /* head and the length again at the end */ };
 
@@ -87,6 +90,7 @@ struct capture_file {
     int discard_damaged;   /* it was counted already */
     int64_t last_ns;       /* a simple packet block has no time: it takes the one before it */
 
+    struct capture_secrets secrets;
     struct capture_info info;
 };
 
@@ -478,6 +482,19 @@ static int block_section(struct capture_file *file, struct reader *r)
     return file->section_unknown ? -1 : 0;
 }
 
+static int block_secrets(struct capture_file *file, struct reader *r)
+{
+    uint32_t type = file_u32(file, r);
+    const uint8_t *data;
+    uint32_t len = file_u32(file, r);
+
+    if (!reader_take(r, len, &data))
+        return -1;
+    if (type == SECRETS_TLS_KEY_LOG)
+        capture_secrets_add(&file->secrets, (const char *)data, len);
+    return 0;
+}
+
 static int block_content(struct capture_file *file, uint32_t type, struct reader *r,
                          struct packet *packet)
 {
@@ -488,6 +505,8 @@ static int block_content(struct capture_file *file, uint32_t type, struct reader
         return block_interface(file, r);
     case BLOCK_STATISTICS:
         return block_statistics(file, r);
+    case BLOCK_SECRETS:
+        return block_secrets(file, r);
     case BLOCK_PACKET_SIMPLE:
         return block_packet_simple(file, r, packet);
     default:
@@ -500,14 +519,14 @@ static int block_is_packet(uint32_t type)
     return type == BLOCK_PACKET || type == BLOCK_PACKET_OBSOLETE || type == BLOCK_PACKET_SIMPLE;
 }
 
-/* Is the content of such a block of any use here? Keys for decryption (type 10) would enter in
- * this place and in block_content(). */
+/* Is the content of such a block of any use here? */
 static int block_is_read(const struct capture_file *file, uint32_t type)
 {
     if (type == BLOCK_SECTION)
         return 1;
     return !file->section_unknown &&
-           (block_is_packet(type) || type == BLOCK_INTERFACE || type == BLOCK_STATISTICS);
+           (block_is_packet(type) || type == BLOCK_INTERFACE || type == BLOCK_STATISTICS ||
+            type == BLOCK_SECRETS);
 }
 
 /* The longest block whose content is read as a whole. */
@@ -794,10 +813,16 @@ void capture_file_info(const struct capture_file *file, struct capture_info *inf
     info->size = file->input.size;
 }
 
+struct capture_secrets *capture_file_secrets(struct capture_file *file)
+{
+    return &file->secrets;
+}
+
 void capture_file_close(struct capture_file *file)
 {
     if (file == NULL)
         return;
+    capture_secrets_release(&file->secrets);
     capture_input_release(&file->input);
     free(file->interfaces);
     free(file);

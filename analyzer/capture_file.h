@@ -7,6 +7,7 @@
 
 #include "capture.h"
 #include "capture_input.h"
+#include "capture_secrets.h"
 
 struct capture_file;
 
@@ -20,6 +21,9 @@ int capture_file_next(struct capture_file *file, struct packet *packet, struct e
 
 /* Fills everything of info but what the filter counts. */
 void capture_file_info(const struct capture_file *file, struct capture_info *info);
+
+/* The key logs that it brings along. */
+struct capture_secrets *capture_file_secrets(struct capture_file *file);
 
 void capture_file_close(struct capture_file *file);
 

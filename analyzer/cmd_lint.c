@@ -121,6 +121,7 @@ static const struct option_info options[] = {
     OPTIONS_FILTER,
     OPTIONS_COUNT,
     OPTIONS_ENGINE,
+    OPTIONS_KEYS(NULL),
     OPTIONS_TITLE("Findings"),
     OPTIONS_FINDINGS,
     OPTIONS_FORMAT(format_choices_sarif, "; sarif is SARIF 2.1.0"),

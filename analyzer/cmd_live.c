@@ -161,7 +161,7 @@ static int live_begin(struct live *live, struct error *error)
     const struct options *options = live->options;
     struct buffer text = {0};
     struct sink sink = live->watch != NULL ? watch_sink(live->watch) : (struct sink){0};
-    run_options_text(options, &text);
+    run_options_text(&live->run, options, &text);
     struct store_source source = {.source = options->interface,
                                   .live = 1,
                                   .filter = options->filter,
@@ -249,6 +249,7 @@ static const struct option_info options[] = {
     OPTIONS_OUTPUT,
     OPTIONS_STORING("switching", "0"),
     OPTIONS_ENGINE,
+    OPTIONS_KEYS("2"),
     OPTIONS_TALK,
     OPTION_END,
 };

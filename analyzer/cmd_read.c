@@ -59,6 +59,7 @@ static const struct option_info options[] = {
      "know files again by their SHA-256 (slower) instead of by size and samples", NULL, 0, 0},
     OPTIONS_STORING("all", "64K"),
     OPTIONS_ENGINE,
+    OPTIONS_KEYS(NULL),
     OPTIONS_TALK,
     OPTION_END,
 };

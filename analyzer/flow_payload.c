@@ -4,6 +4,7 @@
  * and closing, gaps, and the findings about the quality of the capture.
  */
 #include "flow_private.h"
+#include "../dissectors/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -119,7 +120,8 @@ static void work_emit(void *arg, struct event *event)
     }
     if (event->kind == EVENT_LAYER_CLOSE && (flow->flags & FLOW_TLS) == 0 &&
         event->u.layer_close.protocol.len == 3 &&
-        memcmp(event->u.layer_close.protocol.data, "tls", 3) == 0) {
+        memcmp(event->u.layer_close.protocol.data, "tls", 3) == 0 &&
+        !text_contains(event->u.layer_close.detail, "\"decrypted\":")) {
         flow->flags |= FLOW_TLS;
         table->counters[COUNTER_TLS]++;
     }

@@ -160,6 +160,20 @@ static int set_time(const struct option_info *info, const char *value, struct op
     return 0;
 }
 
+static int add_text(const struct option_info *info, const char *value, struct options *options,
+                    struct error *error)
+{
+    struct texts texts;
+    memcpy(&texts, member(options, info), sizeof texts);
+    if (*value == '\0')
+        return error_set(error, "--%s is empty", info->name);
+    if (texts.count == TEXTS_MAX)
+        return error_set(error, "--%s is given more than %d times", info->name, (int)TEXTS_MAX);
+    texts.items[texts.count++] = value;
+    memcpy(member(options, info), &texts, sizeof texts);
+    return 0;
+}
+
 static int set_value(const struct option_info *info, const char *value, struct options *options,
                      struct error *error)
 {
@@ -169,6 +183,8 @@ static int set_value(const struct option_info *info, const char *value, struct o
             return error_set(error, "--%s is empty", info->name);
         memcpy(member(options, info), &value, sizeof value);
         return 0;
+    case OPTION_TEXTS:
+        return add_text(info, value, options, error);
     case OPTION_NUMBER:
     case OPTION_SIZE:
         return set_number(info, value, options, error);

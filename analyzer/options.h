@@ -17,14 +17,23 @@ enum severity { SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH };
 enum detail { DETAIL_ALL, DETAIL_SESSIONS };
 enum flows { FLOWS_ALL, FLOWS_SWITCHING };
 
+enum { TEXTS_MAX = 16 };
+
+struct texts { /* of an option that may be given several times */
+    const char *items[TEXTS_MAX];
+    size_t count;
+};
+
 /* What was asked for; each command reads the members of its own options. */
 struct options {
     const char *const *arguments; /* those that are no options */
     int argument_count;
 
+    struct texts keylogs;
     const char *output, *filter, *sensor, *interface;
     uint64_t count, snaplen, buffer_kib, memory, payload;
-    int64_t duration_ns;
+    int64_t duration_ns, keylog_wait_ns;
+    uint64_t keylog_hold;
     int again, sha256, keep_secrets, quiet, verbose, list_interfaces, no_promiscuous;
     int detail, flows, overlap, checksums_off;
 
@@ -38,6 +47,7 @@ struct options {
 enum option_kind {
     OPTION_FLAG,     /* int, counts */
     OPTION_TEXT,     /* const char *, not empty */
+    OPTION_TEXTS,    /* struct texts: each time one more */
     OPTION_NUMBER,   /* uint64_t, least to most */
     OPTION_SIZE,     /* uint64_t bytes, least to most: 4096, 64K, 256M, 1G */
     OPTION_CHOICE,   /* int: the index of one of the choices */
@@ -114,6 +124,14 @@ extern const char *const flows_choices[];
      "which bytes count where TCP segments contradict each other", overlap_choices, 0, 0},         \
     {"checksums", 'k', OPTION_CHOICE, offsetof(struct options, checksums_off), NULL, "verify",     \
      "none: use packets with wrong checksums, too", checksum_choices, 0, 0}
+#define OPTIONS_KEYS(wait)                                                                         \
+    {"keylog", 0, OPTION_TEXTS, offsetof(struct options, keylogs), "FILE", NULL,                   \
+     "secrets of TLS connections, as SSLKEYLOGFILE makes them; may be given several times", NULL,  \
+     0, 0},                                                                                        \
+    {"keylog-wait", 0, OPTION_DURATION, offsetof(struct options, keylog_wait_ns), "TIME", wait,    \
+     "how long encrypted bytes wait for secrets that come after them", NULL, 0, 0},                \
+    {"keylog-hold", 0, OPTION_SIZE, offsetof(struct options, keylog_hold), "BYTES", "256K",        \
+     "how many bytes of a side wait so, at most", NULL, 0, 1 << 20}
 #define OPTIONS_STORING(flows_default, payload_default)                                            \
     {"detail", 0, OPTION_CHOICE, offsetof(struct options, detail), NULL, "all",                    \
      "sessions: store no frames and messages; the findings are the same", detail_choices, 0, 0},   \

@@ -191,6 +191,7 @@ static void read_all(struct reading *reading, struct capture *capture, size_t in
     progress_begin(&progress, !reading->options->quiet, known ? size : 0);
     int stop = 0;
     while (capture != NULL) {
+        capture_on_secrets(capture, run_secrets, &reading->run);
         stop = file_read(reading, &reading->files[index], capture, &progress);
         file_close(capture);
         index++;
@@ -257,7 +258,8 @@ static int reading_store(struct reading *reading, const char *database, int know
     struct error error = {""};
     struct buffer text = {0};
     char fingerprint[FINGERPRINT_SIZE];
-    run_options_text(reading->options, &text);
+    int result = run_open(&reading->run, reading->options, 0, database, &error);
+    run_options_text(&reading->run, reading->options, &text);
     int fingerprinted = fingerprint_all(reading, buffer_text(&text), fingerprint);
     struct store_source source = {
         .source = reading->files[index].path,
@@ -265,7 +267,6 @@ static int reading_store(struct reading *reading, const char *database, int know
         .filter = reading->options->filter,
         .options = buffer_text(&text),
     };
-    int result = run_open(&reading->run, reading->options, 0, database, &error);
     if (result == 0 && source.fingerprint != NULL && !reading->options->again) {
         reading->already = store_find_capture(reading->run.store, fingerprint, &error);
         result = reading->already < 0 ? -1 : 0;

@@ -48,8 +48,24 @@ static void run_settings(struct run *run, const struct options *options, int liv
     flow->reassembly.policy = (enum overlap_policy)options->overlap;
     flow->dissect.payload = as_size(options->payload);
     flow->dissect.frames = options->detail != DETAIL_SESSIONS;
+    flow->dissect.keys = run->keys;
+    flow->dissect.keys_wait_ns = options->keylog_wait_ns;
+    flow->dissect.keys_hold = as_size(options->keylog_hold);
     if (!live) /* nobody waits for the answer: a hole may be filled by what was captured late */
         flow->reassembly.gap_timeout_ns = INT64_C(600) * 1000000000;
+}
+
+static int run_open_keys(struct run *run, const struct options *options, int live,
+                         struct error *error)
+{
+    run->keys = tls_keys_new(&run->budget, TLS_KEYS_MOST);
+    if (run->keys == NULL)
+        return error_set(error, "out of memory");
+    if (options->keylogs.count == 0)
+        return 0;
+    run->keylog = keylog_open(options->keylogs.items, options->keylogs.count, live, run->keys,
+                              error);
+    return run->keylog != NULL ? 0 : -1;
 }
 
 int run_open(struct run *run, const struct options *options, int live, const char *database,
@@ -62,8 +78,10 @@ int run_open(struct run *run, const struct options *options, int live, const cha
         .live = live,
         .sensor = options->sensor,
     };
-    run_settings(run, options, live);
     budget_init(&run->budget, as_size(options->memory), NULL);
+    if (run_open_keys(run, options, live, error) != 0)
+        return -1;
+    run_settings(run, options, live);
     run->store = store_open(database, &store, error);
     return run->store != NULL ? 0 : -1;
 }
@@ -93,6 +111,12 @@ int run_begin(struct run *run, const struct options *options, const struct store
 }
 
 /* ---------------------------------------------------------------- going on */
+
+void run_secrets(void *arg, const char *text, size_t len)
+{
+    struct run *run = arg;
+    tls_keys_text(run->keys, text, len);
+}
 
 void run_packet(struct run *run, const struct packet *packet)
 {
@@ -166,6 +190,11 @@ void run_report(struct run *run)
     decoder_counters(run->decoder, counter_set, run);
     flow_table_counters(run->flows, counter_set, run);
     bus_get_stats(run->bus, &stats);
+    struct tls_keys_counts keys;
+    tls_keys_get_counts(run->keys, &keys);
+    run_count(run, "keylog.secrets", keys.secrets);
+    run_count(run, "keylog.broken", keys.broken);
+    run_count(run, "keylog.dropped", keys.dropped);
     run_count(run, "bus.payloads-shed", stats.payloads_shed);
     run_count(run, "bus.frames-shed", stats.frames_shed);
     run_count(run, "memory.denied", run->budget.denied);
@@ -225,12 +254,15 @@ void run_release(struct run *run)
         decoder_free(run->decoder);
     if (run->classifier != NULL)
         classifier_free(run->classifier);
+    keylog_close(run->keylog);
+    tls_keys_free(run->keys);
     free(run->counters);
     *run = (struct run){0};
 }
 
-void run_options_text(const struct options *options, struct buffer *text)
+void run_options_text(const struct run *run, const struct options *options, struct buffer *text)
 {
+    char digest[KEYLOG_DIGEST_SIZE];
     buffer_format(text, "detail=%s flows=%s payload=%" PRIu64 " memory=%" PRIu64 " overlap=%s",
                   detail_choices[options->detail], flows_choices[options->flows], options->payload,
                   options->memory, overlap_choices[options->overlap]);
@@ -239,4 +271,8 @@ void run_options_text(const struct options *options, struct buffer *text)
         buffer_format(text, " count=%" PRIu64, options->count);
     if (options->keep_secrets)
         buffer_word(text, " keep-secrets");
+    if (run->keylog != NULL) {
+        keylog_digest(run->keylog, digest);
+        buffer_format(text, " keylog=%s", digest);
+    }
 }

@@ -10,6 +10,7 @@
 #include "decode.h"
 #include "fingerprint.h"
 #include "flow.h"
+#include "keylog.h"
 #include "options.h"
 #include "store.h"
 
@@ -26,6 +27,8 @@ struct run_tally {
 struct run {
     struct budget budget;
     struct flow_options flow_options;
+    struct tls_keys *keys;
+    struct keylog *keylog; /* NULL: no --keylog */
     struct classifier *classifier;
     struct decoder *decoder;
     struct flow_table *flows;
@@ -39,7 +42,7 @@ struct run {
     struct store_summary summary;
 };
 
-/* Opens the database. 0 or -1; run_release() in both cases. */
+/* Reads key logs and opens the database. 0 or -1; run_release() in both cases. */
 int run_open(struct run *run, const struct options *options, int live, const char *database,
              struct error *error);
 
@@ -47,6 +50,9 @@ int run_open(struct run *run, const struct options *options, int live, const cha
  * NULL. */
 int run_begin(struct run *run, const struct options *options, const struct store_source *source,
               const struct sink *watcher, struct error *error);
+
+/* A key log that the capture brings along: whole lines. arg: the run. */
+void run_secrets(void *arg, const char *text, size_t len);
 
 void run_packet(struct run *run, const struct packet *packet);
 
@@ -73,6 +79,6 @@ int run_finish(struct run *run, const struct capture_info *info, const struct st
 void run_release(struct run *run);
 
 /* The options that change what is found, as text, for the capture's row and its fingerprint. */
-void run_options_text(const struct options *options, struct buffer *text);
+void run_options_text(const struct run *run, const struct options *options, struct buffer *text);
 
 #endif

@@ -202,6 +202,8 @@ struct budget *layer_budget(struct layer *);
  * and layer. */
 void layer_limit(struct layer *, const char *name, uint64_t value);
 
+struct tls_keys;
+
 /* Set by the command line; the same for all flows. */
 struct dissect_options {
     size_t payload;          /* bytes of a message that are kept; 0: none */
@@ -212,6 +214,9 @@ struct dissect_options {
     int64_t ping_timeout_ns; /* ws-ping-unanswered */
     size_t hold_limit;       /* unconsumed bytes held per layer and side */
     unsigned depth_limit;    /* layers above one another */
+    struct tls_keys *keys;   /* secrets of TLS connections; NULL: none */
+    int64_t keys_wait_ns;    /* how long a record waits for its secret */
+    size_t keys_hold;        /* ... and how many bytes of a side do, at most */
 };
 
 const struct dissect_options *layer_options(const struct layer *);

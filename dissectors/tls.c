@@ -13,92 +13,13 @@
 #include "line.h"
 #include "reader.h"
 #include "text.h"
-#include "tls_private.h"
+#include "tls_flow.h"
 
 enum {
-    MESSAGE_HEAD = 4,
-    HELLO_LIMIT = 65536,    /* bytes of a hello that are put together */
     ENCRYPTED_LIMIT = 65536 /* bytes that may pass while the server's hello is not there */
 };
 
-struct tls_record {
-    uint64_t offset, packet; /* of its first byte */
-    int64_t time_ns;
-    uint32_t length, left; /* bytes of the fragment; those that are not read yet */
-    uint8_t type;
-    uint8_t alert[2];
-};
-
-struct tls_message { /* a handshake message, cut into records anywhere */
-    uint8_t head[MESSAGE_HEAD];
-    uint8_t head_len, type, gathering;
-    uint32_t length, got;
-    uint8_t *body; /* what came of a hello so far, where it comes in pieces */
-    size_t cap;
-    struct tls_record where; /* the record that it begins in */
-};
-
-struct tls_alert {
-    uint8_t level, code; /* level 0: none */
-};
-
-struct tls_text { /* from the budget; data NULL: not there */
-    char *data;
-    size_t len;
-};
-
-struct tls_side {
-    uint8_t begun;   /* it speaks TLS */
-    uint8_t over;    /* nothing more is to be learnt from it */
-    uint8_t clear;   /* it began with something else, and its hello is looked for */
-    uint8_t sealed;  /* behind its ChangeCipherSpec */
-    uint8_t unread;  /* a gap took the place in its messages */
-    uint8_t midway;  /* its first record was not its hello's */
-    uint8_t messages; /* there was one */
-    size_t searched; /* of the bytes in front of its hello */
-    uint64_t encrypted;
-    struct tls_record record;
-    struct tls_message message;
-    struct tls_alert alert;
-    const char *malformed; /* what cannot be read; NULL: nothing */
-};
-
-struct tls {
-    struct layer *layer;
-    struct tls_side side[2];
-    uint8_t starttls, assumed, upgrade; /* what the handover said */
-    uint8_t hellos[2]; /* complete ones; the server's HelloRetryRequest is none */
-    uint8_t retry, ssl2, ticket, psk;
-    uint8_t awaits_next; /* the message behind a ServerHello tells whether it resumes */
-    uint8_t session_id_len;
-    uint8_t session_id[TLS_SESSION_ID_MAX]; /* that the client offered */
-    uint16_t version, cipher, group;
-    uint64_t client_root; /* where the client's TLS begins, in its root stream */
-    const char *resumed;  /* by what; NULL: it was not, or that is not to be seen */
-    struct tls_text expected_host, sni, alpn_offered, alpn;
-    char ja4[TLS_JA4_SIZE], ja4s[TLS_JA4_SIZE];
-};
-
 /* --- beginning and end --- */
-
-/* A copy of at most `max` bytes. */
-static struct tls_text keep(struct tls *t, struct text text, size_t max)
-{
-    struct tls_text kept = {NULL, text.len < max ? text.len : max};
-    if (text.data == NULL)
-        return kept;
-    kept.data = budget_alloc(layer_budget(t->layer), kept.len);
-    if (kept.data == NULL)
-        layer_limit(t->layer, "flow-memory", layer_budget(t->layer)->limit);
-    else if (kept.len > 0)
-        memcpy(kept.data, text.data, kept.len);
-    return kept;
-}
-
-static struct text kept(const struct tls_text *text)
-{
-    return text->data != NULL ? (struct text){text->data, text->len} : TEXT_NONE;
-}
 
 /* Some tokens promise TLS ("TLS/1.2"), others only something that may be TLS. */
 static int is_tls_upgrade(const struct handover *handover)
@@ -118,7 +39,7 @@ static int tls_open(struct layer *layer, void *state, const struct handover *han
     struct text host = handover_hint(handover, "target");
     if (host.data == NULL && t->upgrade)
         host = handover_hint(handover, "host");
-    t->expected_host = keep(t, tls_host_name(host), TLS_NAME_MAX);
+    t->expected_host = tls_text_keep(t, tls_host_name(host), TLS_NAME_MAX);
     return 0;
 }
 
@@ -152,10 +73,10 @@ static void tell_detail(const struct tls *t)
     const struct tls_side *client = &t->side[CLIENT], *server = &t->side[SERVER];
     if (t->hellos[SERVER] > 0)
         detail_text(&detail, "version", tls_version_name(t->version, &room));
-    detail_text(&detail, "sni", kept(&t->sni));
-    detail_text(&detail, "alpn", kept(&t->alpn));
+    detail_text(&detail, "sni", tls_text_of(&t->sni));
+    detail_text(&detail, "alpn", tls_text_of(&t->alpn));
     if (t->alpn.data == NULL && t->alpn_offered.data != NULL)
-        add_offered(&detail, kept(&t->alpn_offered));
+        add_offered(&detail, tls_text_of(&t->alpn_offered));
     if (t->hellos[SERVER] > 0)
         detail_text(&detail, "cipher", tls_cipher_name(t->cipher, &room));
     detail_text(&detail, "ja4", text_of(t->ja4));
@@ -166,6 +87,10 @@ static void tell_detail(const struct tls *t)
                     t->group != 0 ? tls_group_name(t->group, &room) : TEXT_LITERAL("cookie"));
     if (t->ssl2)
         detail_text(&detail, "client_hello", TEXT_LITERAL("SSLv2"));
+    if (t->crypt != NULL && t->crypt->why != NULL)
+        detail_text(&detail, "not_decrypted", text_of(t->crypt->why));
+    else if (tls_decrypted(t))
+        detail_text(&detail, "decrypted", TEXT_LITERAL("yes"));
     add_alert(&detail, "client_alert", &client->alert);
     add_alert(&detail, "server_alert", &server->alert);
     detail_text(&detail, "client_malformed", text_of(client->malformed));
@@ -200,8 +125,10 @@ static void end_search(struct tls *t, enum side side)
 
 static void tls_eof(struct layer *layer, void *state, enum side side)
 {
+    struct tls *t = state;
     (void)layer;
-    end_search(state, side);
+    end_search(t, side);
+    tls_decrypt_eof(t, side);
 }
 
 static void tls_close(struct layer *layer, void *state)
@@ -211,6 +138,7 @@ static void tls_close(struct layer *layer, void *state)
     end_search(t, CLIENT);
     end_search(t, SERVER);
     tell_detail(t);
+    tls_decrypt_free(t);
     budget_free(budget, t->expected_host.data);
     budget_free(budget, t->sni.data);
     budget_free(budget, t->alpn_offered.data);
@@ -220,16 +148,6 @@ static void tls_close(struct layer *layer, void *state)
 }
 
 /* --- findings --- */
-
-/* About a record whose first byte may be consumed: its place was kept. */
-static void find_at(struct tls *t, enum side side, enum rule rule, const struct tls_record *where,
-                    struct text evidence)
-{
-    struct event event = {.kind = EVENT_FINDING, .offset = where->offset,
-                          .packet = where->packet, .time_ns = where->time_ns};
-    event.u.finding = (struct event_finding){.rule = rule, .evidence = evidence};
-    layer_emit(t->layer, side, &event);
-}
 
 /* What stands in front of a hello, the held bytes of a side up to len. */
 static void report_clear(struct tls *t, enum side side, size_t len)
@@ -244,200 +162,6 @@ static void report_clear(struct tls *t, enum side side, size_t len)
                   side == CLIENT ? RULE_STARTTLS_COMMAND_INJECTION
                                  : RULE_STARTTLS_RESPONSE_INJECTION,
                   view.offset, (struct text){evidence, (size_t)head + text});
-}
-
-static void check_name(struct tls *t, const struct tls_record *where)
-{
-    struct text name = tls_host_name(kept(&t->sni)), expected = kept(&t->expected_host);
-    if (name.data == NULL || expected.data == NULL || layer_session(t->layer) == 0 ||
-        (name.len == expected.len && strncasecmp(name.data, expected.data, name.len) == 0))
-        return;
-    char asked[100], wanted[100], evidence[256];
-    (void)tls_printable(asked, sizeof asked, (const uint8_t *)name.data, name.len);
-    (void)tls_printable(wanted, sizeof wanted, (const uint8_t *)expected.data, expected.len);
-    int len = snprintf(evidence, sizeof evidence, "SNI %s, %s %s", asked,
-                       t->upgrade ? "Host" : "target", wanted);
-    find_at(t, CLIENT, RULE_TLS_SNI_MISMATCH, where, (struct text){evidence, (size_t)len});
-}
-
-static void check_version(struct tls *t, const struct tls_record *where)
-{
-    struct tls_room version, cipher;
-    char evidence[128];
-    if (t->version > TLS_1_1 || layer_session(t->layer) == 0)
-        return;
-    struct text name = tls_version_name(t->version, &version);
-    struct text suite = tls_cipher_name(t->cipher, &cipher);
-    int len = snprintf(evidence, sizeof evidence, "%.*s, %.*s", (int)name.len, name.data,
-                       (int)suite.len, suite.data);
-    find_at(t, SERVER, RULE_TLS_VERSION_OLD, where, (struct text){evidence, (size_t)len});
-}
-
-/* --- hellos --- */
-
-static void take_client_hello(struct tls *t, const uint8_t *body, size_t len,
-                              const struct tls_record *where)
-{
-    struct tls_hello hello;
-    if (t->hellos[CLIENT]++ > 0) /* the second one repeats what matters here */
-        return;
-    int whole = tls_client_hello(body, len, &hello) == 0;
-    t->sni = keep(t, hello.sni, TLS_NAME_MAX);
-    t->alpn_offered = keep(t, hello.alpn, TLS_ALPN_MAX);
-    t->ticket = (uint8_t)hello.ticket;
-    if (hello.session_id.len > 0 && hello.session_id.len <= TLS_SESSION_ID_MAX) {
-        t->session_id_len = (uint8_t)hello.session_id.len;
-        memcpy(t->session_id, hello.session_id.data, hello.session_id.len);
-    }
-    if (!whole || hello.flawed)
-        t->side[CLIENT].malformed = "ClientHello";
-    if (!whole)
-        return;
-    tls_ja4(&hello, layer_budget(t->layer), t->ja4);
-    check_name(t, where);
-}
-
-static void take_server_hello(struct tls *t, const uint8_t *body, size_t len,
-                              const struct tls_record *where)
-{
-    struct tls_side *s = &t->side[SERVER];
-    struct tls_hello hello;
-    if (tls_server_hello(body, len, &hello) != 0 || hello.flawed) {
-        s->malformed = "ServerHello";
-        s->over = 1;
-        return;
-    }
-    if (hello.retry) {
-        t->group = t->retry ? t->group : hello.group;
-        t->retry = 1;
-        return;
-    }
-    struct text list = hello.alpn, alpn = TEXT_NONE;
-    (void)tls_alpn_next(&list, &alpn);
-    t->hellos[SERVER] = 1;
-    t->version = hello.version;
-    t->cipher = hello.cipher;
-    t->alpn = keep(t, alpn, TLS_ALPN_MAX);
-    tls_ja4s(&hello, layer_budget(t->layer), t->ja4s);
-    check_version(t, where);
-    if (tls_is_13(hello.version)) { /* all that follows is encrypted */
-        t->resumed = hello.psk ? "psk" : NULL;
-        s->over = 1;
-        return;
-    }
-    t->awaits_next = 1;
-}
-
-/* RFC 5077 3.1, RFC 5246 7.3: an abbreviated handshake has no Certificate and no key exchange. */
-static void behind_server_hello(struct tls *t, int abbreviated)
-{
-    if (t->awaits_next && abbreviated)
-        t->resumed = t->ticket ? "ticket" : "session-id";
-    t->awaits_next = 0;
-}
-
-/* --- handshake messages --- */
-
-static void drop_message(struct tls *t, enum side side)
-{
-    struct tls_message *m = &t->side[side].message;
-    budget_free(layer_budget(t->layer), m->body);
-    *m = (struct tls_message){.body = NULL};
-}
-
-static int is_hello(enum side side, uint8_t type)
-{
-    static const uint8_t hello[2] = {TLS_CLIENT_HELLO, TLS_SERVER_HELLO};
-    return type == hello[side];
-}
-
-static void begin_message(struct tls *t, enum side side)
-{
-    struct tls_side *s = &t->side[side];
-    struct tls_message *m = &s->message;
-    struct reader r = reader_of(m->head, sizeof m->head);
-    m->type = reader_u8(&r);
-    m->length = reader_u24(&r);
-    if (!s->messages && !is_hello(side, m->type) && m->type != TLS_HELLO_REQUEST)
-        s->midway = s->over = 1;
-    s->messages = 1;
-    if (side == SERVER && t->hellos[SERVER] > 0)
-        behind_server_hello(t, m->type == TLS_NEW_SESSION_TICKET);
-    m->gathering = is_hello(side, m->type) && t->hellos[side] == 0;
-    if (m->gathering && m->length > HELLO_LIMIT) {
-        layer_limit(t->layer, "tls-hello", HELLO_LIMIT);
-        s->over = 1;
-    }
-}
-
-/* Grows with the bytes that are there, not with what the message claims. */
-static int gather(struct tls *t, enum side side, const uint8_t *data, size_t len)
-{
-    struct tls_message *m = &t->side[side].message;
-    if (m->got + len > m->cap) {
-        size_t cap = m->cap > 0 ? m->cap : 512;
-        while (cap < m->got + len)
-            cap *= 2;
-        uint8_t *body = budget_realloc(layer_budget(t->layer), m->body, cap);
-        if (body == NULL) {
-            layer_limit(t->layer, "flow-memory", layer_budget(t->layer)->limit);
-            t->side[side].over = 1;
-            return -1;
-        }
-        m->body = body;
-        m->cap = cap;
-    }
-    memcpy(m->body + m->got, data, len);
-    return 0;
-}
-
-static void end_message(struct tls *t, enum side side, const uint8_t *body)
-{
-    struct tls_message *m = &t->side[side].message;
-    if (is_hello(side, m->type) && side == CLIENT)
-        take_client_hello(t, body, m->length, &m->where);
-    else if (is_hello(side, m->type) && m->gathering)
-        take_server_hello(t, body, m->length, &m->where);
-    drop_message(t, side);
-}
-
-/* Bytes of the body of a message. Returns how many were its own. */
-static size_t feed_message(struct tls *t, enum side side, const uint8_t *data, size_t len)
-{
-    struct tls_message *m = &t->side[side].message;
-    uint32_t missing = m->length - m->got;
-    size_t take = len < missing ? len : missing;
-    const uint8_t *body = data;
-    if (m->gathering && take < m->length) { /* in pieces */
-        if (take > 0 && gather(t, side, data, take) != 0)
-            return take;
-        body = m->body;
-    }
-    m->got += (uint32_t)take;
-    if (m->got == m->length)
-        end_message(t, side, body);
-    return take;
-}
-
-static void feed_handshake(struct tls *t, enum side side, const uint8_t *data, size_t len)
-{
-    struct tls_side *s = &t->side[side];
-    struct tls_message *m = &s->message;
-    struct reader r = reader_of(data, len);
-    while (reader_left(&r) > 0 && !s->over) {
-        const uint8_t *bytes;
-        if (m->head_len == 0)
-            m->where = s->record;
-        if (m->head_len < MESSAGE_HEAD) {
-            m->head[m->head_len++] = reader_u8(&r);
-            if (m->head_len < MESSAGE_HEAD)
-                continue;
-            begin_message(t, side);
-        }
-        if (s->over || !reader_take(&r, 0, &bytes))
-            return;
-        reader_skip(&r, feed_message(t, side, bytes, reader_left(&r)));
-    }
 }
 
 /* --- records --- */
@@ -474,7 +198,7 @@ static void content(struct tls *t, enum side side, const uint8_t *data, size_t l
     switch (t->side[side].record.type) {
     case TLS_HANDSHAKE:
         if (is_readable(t, side))
-            feed_handshake(t, side, data, len);
+            tls_feed_handshake(t, side, data, len);
         break;
     case TLS_ALERT:
         feed_alert(&t->side[side], data, len);
@@ -497,20 +221,21 @@ static void pass_encrypted(struct tls *t, enum side side)
                    s->encrypted > ENCRYPTED_LIMIT;
 }
 
-static void begin_record(struct tls *t, enum side side)
+static void begin_clear(struct tls *t, enum side side)
 {
     struct tls_side *s = &t->side[side];
     uint8_t type = s->record.type;
     if (type != TLS_HANDSHAKE && type != TLS_ALERT && !s->messages)
         s->midway = 1;
     if (type != TLS_HANDSHAKE && s->message.head_len > 0)
-        drop_message(t, side); /* RFC 8446 5.1: nothing stands between its pieces */
+        tls_drop_message(t, side); /* RFC 8446 5.1: nothing stands between its pieces */
     if (type == TLS_CHANGE_CIPHER_SPEC) {
         s->sealed = 1;
+        tls_decrypt_change(t, side);
         if (side == SERVER)
-            behind_server_hello(t, 1);
+            tls_behind_hello(t, 1);
     }
-    if (type == TLS_CHANGE_CIPHER_SPEC || type == TLS_APPLICATION_DATA)
+    if ((type == TLS_CHANGE_CIPHER_SPEC || type == TLS_APPLICATION_DATA) && !tls_decrypting(t))
         pass_encrypted(t, side);
 }
 
@@ -520,10 +245,9 @@ static int take_record(struct tls *t, enum side side, struct reader *r, uint64_t
     struct tls_side *s = &t->side[side];
     struct mark mark = layer_mark(t->layer, side, offset);
     uint8_t type = reader_u8(r);
-    uint8_t major = reader_u8(r);
-    reader_skip(r, 1);
+    uint16_t version = reader_u16(r);
     uint16_t length = reader_u16(r);
-    if (type < TLS_CHANGE_CIPHER_SPEC || type > TLS_HEARTBEAT || major != 3 ||
+    if (type < TLS_CHANGE_CIPHER_SPEC || type > TLS_HEARTBEAT || version >> 8 != 3 ||
         length > TLS_RECORD_MAX) {
         s->malformed = "record";
         s->over = 1;
@@ -531,9 +255,44 @@ static int take_record(struct tls *t, enum side side, struct reader *r, uint64_t
     }
     s->record = (struct tls_record){.offset = offset, .packet = mark.packet,
                                     .time_ns = mark.time_ns, .length = length, .left = length,
-                                    .type = type};
-    begin_record(t, side);
+                                    .version = version, .type = type};
+    s->in_record = 1;
     return 1;
+}
+
+/* The record at hand, as far as it is there. V_OK: go on. */
+static struct result walk_record(struct tls *t, enum side side, struct reader *r)
+{
+    struct tls_side *s = &t->side[side];
+    struct tls_record *record = &s->record;
+    const uint8_t *bytes;
+    if (!record->begun) {
+        enum tls_way way = tls_decrypt_way(t, side);
+        if (way == TLS_WAY_WAIT)
+            return (struct result){.verdict = V_WAIT_PEER};
+        record->begun = 1;
+        record->sealed = way == TLS_WAY_SEALED;
+        if (!record->sealed)
+            begin_clear(t, side);
+    }
+    if (record->sealed && !tls_decrypting(t)) {
+        record->sealed = 0;
+        begin_clear(t, side);
+    }
+    size_t len = reader_left(r) < record->left ? reader_left(r) : record->left;
+    if (record->sealed && len < record->left)
+        return (struct result){.verdict = V_NEED, .need = record->left};
+    if (!reader_take(r, len, &bytes))
+        return (struct result){.verdict = V_OK};
+    if (!record->sealed)
+        content(t, side, bytes, len);
+    else if (!tls_decrypt_record(t, side, bytes, len)) {
+        r->at -= len;
+        return (struct result){.verdict = V_NEED};
+    }
+    record->left -= (uint32_t)len;
+    s->in_record = record->left > 0;
+    return (struct result){.verdict = V_OK};
 }
 
 static struct result walk(struct tls *t, enum side side, const struct slice *slice, size_t skip)
@@ -541,21 +300,21 @@ static struct result walk(struct tls *t, enum side side, const struct slice *sli
     struct tls_side *s = &t->side[side];
     struct reader r = reader_of(slice->data, slice->len);
     reader_skip(&r, skip);
-    while (reader_left(&r) > 0 && !s->over) {
-        const uint8_t *bytes;
-        if (s->record.left == 0) {
+    while (!s->over && (s->in_record || reader_left(&r) > 0)) {
+        if (!s->in_record) {
             if (reader_left(&r) < TLS_RECORD_HEAD)
                 return (struct result){.verdict = V_NEED, .consumed = r.at,
                                        .need = TLS_RECORD_HEAD};
             if (!take_record(t, side, &r, slice->offset + r.at))
                 break;
-            continue;
         }
-        size_t len = reader_left(&r) < s->record.left ? reader_left(&r) : s->record.left;
-        if (!reader_take(&r, len, &bytes))
+        if (reader_left(&r) == 0 && s->record.left > 0)
             break;
-        content(t, side, bytes, len);
-        s->record.left -= (uint32_t)len;
+        struct result result = walk_record(t, side, &r);
+        if (result.verdict != V_OK) {
+            result.consumed = r.at;
+            return result;
+        }
     }
     return (struct result){.verdict = s->over ? V_DONE : V_OK, .consumed = r.at};
 }
@@ -680,7 +439,7 @@ static struct result tls_gap(struct layer *layer, void *state, enum side side, u
     s->record.left -= (uint32_t)len;
     s->record.length = 0; /* not an alert that can be read */
     if (s->record.type == TLS_HANDSHAKE && is_readable(t, side)) {
-        drop_message(t, side);
+        tls_drop_message(t, side);
         s->unread = 1;
         if (side == SERVER)
             t->awaits_next = 0;

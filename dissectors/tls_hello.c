@@ -13,8 +13,10 @@ enum extension {
     SERVER_NAME = 0,
     SIGNATURE_ALGORITHMS = 13,
     ALPN = 16,
+    ENCRYPT_THEN_MAC = 22,
     SESSION_TICKET = 35,
     PRE_SHARED_KEY = 41,
+    EARLY_DATA = 42,
     SUPPORTED_VERSIONS = 43,
     KEY_SHARE = 51
 };
@@ -140,6 +142,9 @@ static int read_client(uint16_t type, struct reader *r, struct tls_hello *hello)
     case PRE_SHARED_KEY:
         hello->psk = 1;
         return 0;
+    case EARLY_DATA:
+        hello->early = 1;
+        return 0;
     case SUPPORTED_VERSIONS:
         return read_versions(r, hello);
     default:
@@ -154,6 +159,12 @@ static int read_server(uint16_t type, struct reader *r, struct tls_hello *hello)
         return read_alpn(r, hello);
     case PRE_SHARED_KEY:
         hello->psk = 1;
+        return 0;
+    case EARLY_DATA:
+        hello->early = 1;
+        return 0;
+    case ENCRYPT_THEN_MAC:
+        hello->encrypt_then_mac = 1;
         return 0;
     case SUPPORTED_VERSIONS:
         hello->version = reader_u16(r);
@@ -195,7 +206,7 @@ int tls_client_hello(const uint8_t *body, size_t len, struct tls_hello *hello)
 {
     struct reader r = reader_of(body, len);
     *hello = (struct tls_hello){.version = reader_u16(&r)};
-    reader_skip(&r, sizeof retry_random);
+    hello->random = take(&r, sizeof retry_random);
     hello->session_id = take_vector8(&r);
     hello->ciphers = take_vector16(&r);
     (void)take_vector8(&r); /* compression methods */
@@ -208,12 +219,19 @@ int tls_server_hello(const uint8_t *body, size_t len, struct tls_hello *hello)
 {
     struct reader r = reader_of(body, len);
     *hello = (struct tls_hello){.version = reader_u16(&r)};
-    struct text random = take(&r, sizeof retry_random);
+    hello->random = take(&r, sizeof retry_random);
     hello->session_id = take_vector8(&r);
     hello->cipher = reader_u16(&r);
-    (void)reader_u8(&r); /* compression method */
+    hello->compressed = reader_u8(&r) != 0;
     if (r.failed || hello->session_id.len > TLS_SESSION_ID_MAX)
         return -1;
-    hello->retry = memcmp(random.data, retry_random, sizeof retry_random) == 0;
+    hello->retry = memcmp(hello->random.data, retry_random, sizeof retry_random) == 0;
+    return read_extensions(&r, hello, read_server);
+}
+
+int tls_encrypted_extensions(const uint8_t *body, size_t len, struct tls_hello *hello)
+{
+    struct reader r = reader_of(body, len);
+    *hello = (struct tls_hello){.flawed = 0};
     return read_extensions(&r, hello, read_server);
 }

@@ -20,7 +20,11 @@ enum tls_message_type { /* RFC 8446 B.3, RFC 5246 A.4 */
     TLS_HELLO_REQUEST = 0,
     TLS_CLIENT_HELLO = 1,
     TLS_SERVER_HELLO = 2,
-    TLS_NEW_SESSION_TICKET = 4
+    TLS_NEW_SESSION_TICKET = 4,
+    TLS_END_OF_EARLY_DATA = 5,
+    TLS_ENCRYPTED_EXTENSIONS = 8,
+    TLS_FINISHED = 20,
+    TLS_KEY_UPDATE = 24
 };
 
 enum {
@@ -66,6 +70,10 @@ struct tls_hello { /* texts are borrowed from the message, TEXT_NONE: not there 
     int ticket;       /* a session ticket is presented */
     int psk;          /* a pre-shared key is offered; chosen */
     int flawed;       /* an extension does not have the form that it should */
+    int early;        /* early data is offered; taken */
+    int encrypt_then_mac;
+    int compressed;   /* a compression method was chosen */
+    struct text random;
     struct text session_id;
     struct text ciphers;    /* offered: two bytes each */
     struct text extensions; /* the block: type, length, data each; its lengths are right */
@@ -77,6 +85,9 @@ struct tls_hello { /* texts are borrowed from the message, TEXT_NONE: not there 
 /* 0; -1: it is not such a message, by its lengths. What was read up to there is in *hello. */
 int tls_client_hello(const uint8_t *body, size_t len, struct tls_hello *hello);
 int tls_server_hello(const uint8_t *body, size_t len, struct tls_hello *hello);
+
+/* ALPN and early data, from the server's EncryptedExtensions (RFC 8446 4.3.1). 0 or -1. */
+int tls_encrypted_extensions(const uint8_t *body, size_t len, struct tls_hello *hello);
 
 /* The next name of an ALPN list; 0: none. */
 int tls_alpn_next(struct text *list, struct text *name);

@@ -611,6 +611,48 @@ START_TEST(test_blocks_statistics)
 }
 END_TEST
 
+static void add_secrets(struct bytes *b, uint32_t type, const char *text, uint32_t claimed)
+{
+    size_t at = block_begin(b, 10);
+    add_number(b, type, 4);
+    add_number(b, claimed, 4);
+    add(b, (const uint8_t *)text, strlen(text));
+    block_end(b, at);
+}
+
+static void take_secrets(void *arg, const char *text, size_t len)
+{
+    char *all = arg;
+    ck_assert_uint_lt(strlen(all) + len + 1, 200);
+    strncat(all, text, len);
+}
+
+/* Key logs are handed on where they stand; another kind of secrets is passed over. */
+START_TEST(test_blocks_secrets)
+{
+    struct bytes b = {.big = _i};
+    struct capture_info info;
+    char all[200] = "";
+
+    add_section(&b, 1);
+    add_secrets(&b, 0x544c534b, "first", 5);
+    add_secrets(&b, 0x57474b4c, "other", 5);
+    add_interface(&b, 1, 0, 0, 0);
+    add_enhanced(&b, 0, 0, 60, 60, 1);
+    add_secrets(&b, 0x544c534b, "second\nthird\n", 13);
+    add_secrets(&b, 0x544c534b, "too long", 100);
+    struct capture *capture = open_saved(&b, NULL);
+    capture_on_secrets(capture, take_secrets, all);
+    ck_assert_str_eq(all, "first\n");
+    expect(capture, 60, 60, 0, 1);
+    ck_assert_str_eq(all, "first\n");
+    expect_end(capture, &info);
+    ck_assert_str_eq(all, "first\nsecond\nthird\n");
+    ck_assert_uint_eq(info.damaged, 1);
+    free(b.data);
+}
+END_TEST
+
 START_TEST(test_blocks_passed_over)
 {
     static const size_t sizes[] = {0, 5, 300 << 10, 3 << 20};
@@ -620,7 +662,7 @@ START_TEST(test_blocks_passed_over)
 
     add_section(&b, 1);
     for (unsigned i = 0; i < 4; i++) {
-        at = block_begin(&b, i % 2 ? 10 : 0x80001234); /* keys, somebody's own */
+        at = block_begin(&b, i % 2 ? 4 : 0x80001234); /* names, somebody's own */
         add_fill(&b, 0xab, sizes[i]);
         block_end(&b, at);
         if (i == 0)
@@ -1292,6 +1334,7 @@ Suite *capture_suite(void)
     tcase_add_loop_test(files, test_blocks_simple_and_obsolete, 0, 2);
     tcase_add_test(files, test_blocks_sections);
     tcase_add_loop_test(files, test_blocks_statistics, 0, 2);
+    tcase_add_loop_test(files, test_blocks_secrets, 0, 2);
     tcase_add_test(files, test_blocks_passed_over);
     tcase_add_test(files, test_blocks_passed_over_in_little_memory);
     tcase_add_test(files, test_blocks_damage_is_skipped);
