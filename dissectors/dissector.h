@@ -23,6 +23,9 @@
  * V_NEED       not before `need` bytes (counted behind `consumed`, so need > bytes left) are there.
  * V_WAIT_PEER  the rest belongs to whatever the other side decides: call again once the other side
  *              consumed something or ended.
+ * V_HOLD       the rest waits for something outside (a secret, say): call again whenever anything
+ *              happens in the layer, and a last time when it ends (layer_last()); the end of the side
+ *              is not told before.
  * V_SWITCHED   layer_switch() was called in this call; what is not consumed is the successor's.
  * V_DONE       nothing more can be learnt from this side: the engine stops feeding it. When both
  *              sides are done (and no carried layer lives) nothing is reassembled for the layer.
@@ -30,7 +33,7 @@
  *              consumed yet on this side since the layer began, the engine looks what the bytes
  *              really are (expected and found differ); else the layer degrades to opaque.
  */
-enum verdict { V_OK, V_NEED, V_WAIT_PEER, V_SWITCHED, V_DONE, V_LOST };
+enum verdict { V_OK, V_NEED, V_WAIT_PEER, V_HOLD, V_SWITCHED, V_DONE, V_LOST };
 
 struct result {
     enum verdict verdict;
@@ -186,6 +189,9 @@ int layer_from_start(const struct layer *);
 
 /* Is it the first layer of its flow? Bytes in front of its first ones were passed over then. */
 int layer_is_root(const struct layer *);
+
+/* The layer ends: what is held now will not be shown again. */
+int layer_last(const struct layer *);
 
 /* Valid in close(): 1 where the flow (or the carried stream) has ended, and then how, by whom
  * (NEITHER: nobody) and after how much silence; 0 where only the layer ended (a switch, a carrier

@@ -400,7 +400,7 @@ static int http1_open(struct layer *layer, void *state, const struct handover *h
     }
     if (handover == NULL)
         return 0;
-    http->secure = handover->table != NULL && strncmp(handover->table, "tls.", 4) == 0;
+    http->secure = layer_inside(layer, "tls");
     for (size_t i = 0; i < handover->hint_count; i++)
         http->secure |= strcmp(handover->hints[i].name, "tls") == 0;
     return 0;

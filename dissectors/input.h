@@ -32,7 +32,7 @@ struct input {
     int any;                 /* newest is valid */
 
     size_t need; /* bytes that the dissector wants before it is called again */
-    int wait_peer, ended, eof_told, done;
+    int wait_peer, held_back, ended, eof_told, done;
 };
 
 /* Adds bytes. Returns 0, or -1 where they could not be held (limit bytes or the budget): they

@@ -416,6 +416,11 @@ int layer_is_root(const struct layer *layer)
     return layer->relation == RELATION_ROOT;
 }
 
+int layer_last(const struct layer *layer)
+{
+    return layer->last;
+}
+
 int layer_end(const struct layer *layer, enum session_end *end, enum side *side, int64_t *idle_ns)
 {
     const struct stack *stack = layer->stack;

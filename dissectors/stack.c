@@ -19,6 +19,7 @@ enum { PROBE_MAX = 16384, SEEKS_MAX = 4096, OPAQUE_ENOUGH = 4096, LOSSES_MAX = 3
 enum { QUIET_LEAST = PROBE_WEAK + PROBE_WEAK / 2 + 1 };
 
 static void run(struct layer *layer, enum side side);
+static enum side earlier_side(const struct layer *layer);
 
 /* --- births and announcements --- */
 
@@ -243,11 +244,21 @@ static void free_layer(struct layer *layer)
     budget_free(budget, layer);
 }
 
+/* What waited for something outside has waited long enough. */
+static void show_held(struct layer *layer)
+{
+    if (layer->phase != RUNNING || !(layer->in[CLIENT].held_back || layer->in[SERVER].held_back))
+        return;
+    layer->last = 1;
+    run(layer, earlier_side(layer));
+}
+
 void layer_end_chain(struct layer *layer)
 {
     struct layer *top = layer_top(layer);
     if (top->phase == PROBING)
         run(top, CLIENT);
+    show_held(layer_top(layer));
     finish(layer_top(layer));
     while (layer != NULL) {
         struct layer *successor = layer->successor;
@@ -266,7 +277,7 @@ static void move_input(struct layer *from, enum side side, struct layer *to, enu
     struct input *new = &to->in[target];
     *new = *old;
     new->need = 0;
-    new->wait_peer = new->eof_told = new->done = 0;
+    new->wait_peer = new->held_back = new->eof_told = new->done = 0;
     to->start[target] = old->offset;
     struct input empty = {.offset = old->offset, .end = old->end, .newest = old->newest,
                           .any = old->any, .done = 1, .ended = old->ended};
@@ -573,6 +584,7 @@ static int obey(struct layer *layer, enum side side, const struct result *result
                         : input_mark(in, in->offset).root_offset;
     input_consume(in, result->consumed);
     in->need = 0;
+    in->held_back = result->verdict == V_HOLD;
     switch (result->verdict) {
     case V_OK:
         in->need = result->consumed == 0 ? shown + 1 : 0;
@@ -581,6 +593,9 @@ static int obey(struct layer *layer, enum side side, const struct result *result
         in->need = result->need > shown - result->consumed ? result->need
                                                             : shown - result->consumed + 1;
         return 1;
+    case V_HOLD:
+        in->need = shown - result->consumed + 1;
+        return result->consumed > 0;
     case V_WAIT_PEER:
         in->wait_peer = 1;
         return result->consumed > 0;
@@ -636,7 +651,7 @@ static int step(struct layer *layer, enum side side)
         result = call_gap(layer, side, gap);
         return obey(layer, side, &result, 0) || layer->phase != RUNNING;
     } else {
-        if (in->ended && !in->eof_told) {
+        if (in->ended && !in->eof_told && !in->held_back) {
             in->eof_told = 1;
             layer->in_call = 1;
             if (layer->dissector->eof != NULL)
@@ -651,11 +666,19 @@ static int step(struct layer *layer, enum side side)
     return more || result.consumed > 0 || result.verdict != V_OK;
 }
 
+static void ask_again(struct input *in)
+{
+    if (in->held_back)
+        in->need = 0;
+}
+
 /* Steps a running layer until neither side moves. Progress of one side lets the other, which may
  * be waiting for it, try again. */
 static void run_dissector(struct layer *layer, enum side side)
 {
     int idle = 0;
+    ask_again(&layer->in[CLIENT]);
+    ask_again(&layer->in[SERVER]);
     while (layer->phase == RUNNING && idle < 2) {
         uint64_t before = layer->in[side].offset;
         int told = layer->in[side].eof_told;
@@ -666,8 +689,10 @@ static void run_dissector(struct layer *layer, enum side side)
             return;
         struct input *peer = &layer->in[side_peer(side)];
         int progress = layer->in[side].offset != before || layer->in[side].eof_told != told;
-        if (progress && peer->wait_peer)
+        if (progress) {
             peer->wait_peer = 0;
+            ask_again(peer);
+        }
         idle = moved ? 0 : idle + 1;
         side = side_peer(side);
     }

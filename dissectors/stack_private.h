@@ -53,6 +53,7 @@ struct layer {
     int quiet;      /* announce only what a probe recognises */
     int lost;       /* so many dissectors gave up */
     int in_call;
+    int last;       /* what is held is shown a last time */
     struct text protocol, expected;  /* static or in `names` */
     const struct dissector *dissector;
     void *state;

@@ -288,7 +288,7 @@ static struct result walk_record(struct tls *t, enum side side, struct reader *r
         content(t, side, bytes, len);
     else if (!tls_decrypt_record(t, side, bytes, len)) {
         r->at -= len;
-        return (struct result){.verdict = V_NEED};
+        return (struct result){.verdict = V_HOLD};
     }
     record->left -= (uint32_t)len;
     s->in_record = record->left > 0;

@@ -251,24 +251,41 @@ void tls_decrypt_message(struct tls *t, enum side side, uint8_t type, const uint
 
 /* --- content --- */
 
-static void carry(struct tls *t, enum side side, const struct slice *slice, uint64_t from,
-                  uint64_t from_len)
+/* Nobody wants more: nothing more is decrypted. */
+static void end_carrying(struct tls *t)
+{
+    t->crypt->unwanted = 1;
+    t->side[CLIENT].over = t->side[SERVER].over = 1;
+}
+
+/* 1: there is a carried layer. */
+static int begin_carrying(struct tls *t)
 {
     struct tls_crypt *c = t->crypt;
-    if (c->unwanted || slice->len == 0)
-        return;
-    if (!c->carrying) {
-        struct tls_room room;
-        struct hint hint = {"tls", tls_version_name(t->version, &room)};
-        struct handover handover = {.table = "tls.alpn", .token = tls_text_of(&t->alpn),
-                                    .hints = &hint, .hint_count = 1};
-        c->carrying = 1;
-        c->unwanted = layer_carry_open(t->layer, 0, &handover) != 0;
-    }
-    if (!c->unwanted && !layer_carry(t->layer, 0, side, slice, from, from_len))
-        c->unwanted = 1;
-    if (c->unwanted)
-        t->side[CLIENT].over = t->side[SERVER].over = 1;
+    struct tls_room room;
+    struct hint hint = {"tls", tls_version_name(t->version, &room)};
+    struct handover handover = {.table = "tls.alpn", .token = tls_text_of(&t->alpn),
+                                .hints = &hint, .hint_count = 1};
+    if (!c->carrying && layer_carry_open(t->layer, 0, &handover) != 0)
+        end_carrying(t);
+    c->carrying = 1;
+    return !c->unwanted;
+}
+
+static void carry(struct tls *t, enum side side, const struct slice *slice)
+{
+    const struct tls_record *record = &t->side[side].record;
+    if (slice->len > 0 && begin_carrying(t) &&
+        !layer_carry(t->layer, 0, side, slice, record->offset,
+                     TLS_RECORD_HEAD + (uint64_t)record->length))
+        end_carrying(t);
+}
+
+/* Bytes of the carried stream that cannot be shown. */
+static void carry_gap(struct tls *t, enum side side, uint64_t len)
+{
+    if (len > 0 && begin_carrying(t))
+        layer_carry_gap(t->layer, 0, side, len);
 }
 
 static void end_carried(struct tls *t, enum side side)
@@ -311,7 +328,7 @@ static void take_content(struct tls *t, enum side side, uint8_t type, const stru
         break;
     case TLS_APPLICATION_DATA:
         if (!crypt_side(t, side)->ended)
-            carry(t, side, slice, s->record.offset, TLS_RECORD_HEAD + (uint64_t)s->record.length);
+            carry(t, side, slice);
         break;
     default:
         break;
@@ -320,36 +337,72 @@ static void take_content(struct tls *t, enum side side, uint8_t type, const stru
 
 /* --- records --- */
 
-enum tls_way tls_decrypt_way(const struct tls *t, enum side side)
+/* Has the server said what the client's sealed records depend on, or will it never? */
+static int answered(const struct tls *t)
+{
+    return t->crypt->answered || t->side[SERVER].over || layer_ended(t->layer, SERVER);
+}
+
+enum tls_way tls_decrypt_way(struct tls *t, enum side side)
 {
     const struct tls_side *s = &t->side[side];
     uint8_t type = s->record.type;
     if (!tls_decrypting(t))
         return TLS_WAY_CLEAR;
-    int waits = !t->side[SERVER].over && !layer_ended(t->layer, SERVER);
+    int wait = side == CLIENT && !answered(t);
     if (t->hellos[SERVER] == 0) {
         if (side == SERVER || (type != TLS_APPLICATION_DATA && !s->sealed) ||
             (t->retry && type != TLS_APPLICATION_DATA))
             return TLS_WAY_CLEAR;
-        return waits ? TLS_WAY_WAIT : TLS_WAY_CLEAR;
-    }
-    if (is_13(t)) {
-        if (type != TLS_APPLICATION_DATA)
-            return TLS_WAY_CLEAR;
-        return side == CLIENT && waits && !t->crypt->answered ? TLS_WAY_WAIT : TLS_WAY_SEALED;
-    }
-    if (!s->sealed)
+    } else if (is_13(t) ? type != TLS_APPLICATION_DATA : !s->sealed) {
         return TLS_WAY_CLEAR;
-    return TLS_WAY_SEALED;
+    }
+    crypt_side(t, side)->parked = wait ? TLS_PARKED_PEER : TLS_PARKED_NOT;
+    if (wait)
+        return TLS_WAY_WAIT;
+    return t->hellos[SERVER] == 0 ? TLS_WAY_CLEAR : TLS_WAY_SEALED;
 }
 
-/* Not there. 1: it may still come; 0: given up. */
-static int key_may_come(struct tls *t)
+/* The time of the newest packet of either side. */
+static int64_t newest_ns(const struct tls *t)
+{
+    int64_t client = layer_mark(t->layer, CLIENT, UINT64_MAX).time_ns;
+    int64_t server = layer_mark(t->layer, SERVER, UINT64_MAX).time_ns;
+    return client > server ? client : server;
+}
+
+/* May the record at hand wait any longer? */
+static int may_wait(const struct tls *t, enum side side)
 {
     const struct dissect_options *options = layer_options(t->layer);
-    (void)options;
-    tls_decrypt_stop(t, "no keys");
-    return 0;
+    return !layer_last(t->layer) && options->keys_wait_ns > 0 &&
+           newest_ns(t) - t->side[side].record.time_ns <= options->keys_wait_ns &&
+           layer_held(t->layer, side) <= options->keys_hold;
+}
+
+/* Its secret is not there. 1: it may still come; 0: given up. */
+static int park(struct tls *t, enum side side, enum tls_parked why)
+{
+    int for_key = why == TLS_PARKED_KEYS ||
+                  crypt_side(t, side_peer(side))->parked == TLS_PARKED_KEYS;
+    if (for_key && !may_wait(t, side)) {
+        tls_decrypt_stop(t, "no keys");
+        return 0;
+    }
+    crypt_side(t, side)->parked = (uint8_t)why;
+    return 1;
+}
+
+/* What is carried is shown in the order in which it was sent: does the other side hold an earlier
+ * record that could be read, or has to be waited for? */
+static int peer_first(struct tls *t, enum side side)
+{
+    enum side peer = side_peer(side);
+    const struct tls_crypt_side *p = crypt_side(t, peer);
+    if (p->parked == TLS_PARKED_NOT || p->parked == TLS_PARKED_ORDER ||
+        (p->parked == TLS_PARKED_PEER && !answered(t)))
+        return 0;
+    return t->side[peer].record.packet < t->side[side].record.packet;
 }
 
 static void report_bad(struct tls *t, enum side side)
@@ -373,6 +426,13 @@ static int is_proven(const struct tls *t)
     return t->crypt->side[CLIENT].opened || t->crypt->side[SERVER].opened;
 }
 
+/* May the record at hand be application data? */
+static int holds_data(const struct tls *t, enum side side)
+{
+    return t->side[side].record.type == TLS_APPLICATION_DATA &&
+           !(is_13(t) && crypt_side(t, side)->epoch == TLS_EPOCH_HANDSHAKE);
+}
+
 /* It is not authentic: what it may hold is lost to the carried layer. */
 static void lose_record(struct tls *t, enum side side, size_t room)
 {
@@ -386,8 +446,8 @@ static void lose_record(struct tls *t, enum side side, size_t room)
     }
     report_bad(t, side);
     s->number++;
-    if (t->crypt->carrying && room > 0 && t->side[side].record.type == TLS_APPLICATION_DATA)
-        layer_carry_gap(t->layer, 0, side, room);
+    if (holds_data(t, side))
+        carry_gap(t, side, room);
 }
 
 static void open_record(struct tls *t, enum side side, const struct tls_sealed *sealed,
@@ -411,8 +471,11 @@ int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_
 {
     struct tls_crypt_side *s = crypt_side(t, side);
     const struct tls_record *record = &t->side[side].record;
+    s->parked = TLS_PARKED_NOT;
+    if (peer_first(t, side))
+        return !park(t, side, TLS_PARKED_ORDER);
     if (!s->keyed && !set_key(t, side))
-        return !key_may_come(t);
+        return !park(t, side, TLS_PARKED_KEYS);
     struct tls_sealed sealed = {record->type, record->version, data, len};
     uint8_t *out = budget_alloc(layer_budget(t->layer), len);
     if (out == NULL) {

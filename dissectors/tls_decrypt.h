@@ -10,6 +10,13 @@
 
 enum tls_epoch { TLS_EPOCH_EARLY, TLS_EPOCH_HANDSHAKE, TLS_EPOCH_TRAFFIC }; /* of TLS 1.3 */
 
+enum tls_parked { /* a record of a side waits */
+    TLS_PARKED_NOT,
+    TLS_PARKED_PEER,  /* for what the other side has to tell */
+    TLS_PARKED_KEYS,  /* for its secret */
+    TLS_PARKED_ORDER  /* for an earlier record of the other side */
+};
+
 struct tls_params { /* what a handshake of TLS 1.2 agreed on */
     struct tls_suite suite;
     uint16_t version;
@@ -22,6 +29,7 @@ struct tls_crypt_side {
     uint8_t secret[TLS_SECRET_MAX]; /* TLS 1.3: of the epoch */
     uint8_t epoch;
     uint8_t keyed;    /* the opener has the key that is in force */
+    uint8_t parked;   /* enum tls_parked */
     uint8_t ended;    /* the carried layer was told */
     uint8_t unsure;   /* which record this is was lost */
     uint8_t opened;   /* a record was */
@@ -68,9 +76,9 @@ void tls_decrypt_stop(struct tls *t, const char *why);
 void tls_decrypt_change(struct tls *t, enum side side);
 
 /* What the record at hand of that side is. */
-enum tls_way tls_decrypt_way(const struct tls *t, enum side side);
+enum tls_way tls_decrypt_way(struct tls *t, enum side side);
 
-/* The record at hand, whose fragment is data. 1: done with it, 0: its keys may still come. */
+/* The record at hand, whose fragment is data. 1: done with it, 0: it waits for something outside. */
 int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_t len);
 
 /* A handshake message behind the hellos. `body`: only where tls_decrypt_wants() it. */

@@ -178,9 +178,10 @@ static int named_before(const struct http_head *head, struct text token, size_t 
     return 0;
 }
 
-static void judge_token(const struct http_head *request, const struct http_report *report,
+static void judge_token(const struct upgrade *upgrade, const struct http_report *report,
                         struct text token, uint64_t offset, size_t before)
 {
+    const struct http_head *request = upgrade->request;
     if (named_before(request, token, before)) {
         http_report_finding(report, CLIENT, RULE_UPGRADE_DUPLICATE_MEMBER, offset, "%.*s twice",
                             HTTP_CLIP(token));
@@ -191,15 +192,18 @@ static void judge_token(const struct http_head *request, const struct http_repor
         http_report_finding(report, CLIENT, RULE_UPGRADE_TOKEN_UNREGISTERED, offset,
                             "%.*s, used by %s", HTTP_CLIP(token), known_user(name));
     if (text_is(token, "h2c"))
-        http_report_finding(report, CLIENT, RULE_H2C_DEPRECATED, offset, "Upgrade: h2c");
+        http_report_finding(report, CLIENT,
+                            upgrade->secure ? RULE_H2C_ON_TLS : RULE_H2C_DEPRECATED, offset,
+                            "Upgrade: h2c");
     if (text_is(token, "h2c") || text_is(name, "SPDY") ||
         text_is(token, "HTTP/2.0") || text_is(token, "HTTP/2"))
         http_report_finding(report, CLIENT, RULE_UPGRADE_TOKEN_OBSOLETE, offset, "%.*s",
                             HTTP_CLIP(token));
 }
 
-static void judge_list(const struct http_head *request, const struct http_report *report)
+static void judge_list(const struct upgrade *upgrade, const struct http_report *report)
 {
+    const struct http_head *request = upgrade->request;
     struct http_list list = http_list_of(request, "Upgrade");
     struct text member;
     for (size_t i = 0; i < UPGRADE_MEMBERS_MAX && http_list_next(&list, &member); i++) {
@@ -213,7 +217,7 @@ static void judge_list(const struct http_head *request, const struct http_report
             http_report_finding(report, CLIENT, RULE_UPGRADE_SYNTAX, offset, "'%.*s'",
                                 HTTP_CLIP(member));
         else
-            judge_token(request, report, member, offset, i);
+            judge_token(upgrade, report, member, offset, i);
     }
 }
 
@@ -632,7 +636,7 @@ static void judge_upgrade(struct upgrade *upgrade, const struct http_report *rep
     if (field == NULL)
         return;
     upgrade_connection_option(request, report);
-    judge_list(request, report);
+    judge_list(upgrade, report);
     if (request->minor == 0)
         http_report_finding(report, CLIENT, RULE_UPGRADE_IN_HTTP10, field->offset,
                             "HTTP/1.0 with Upgrade: %.*s", HTTP_CLIP(field->value));

@@ -52,11 +52,18 @@ def run(*arguments, **options):
     return done
 
 
+def keylog(capture):
+    """Options for the key log that lies beside a capture."""
+    path = os.path.splitext(capture)[0] + ".keys"
+    return ["--keylog", path] if os.path.exists(path) else []
+
+
 def read(capture, database, *options):
     if os.path.exists(database):
         os.unlink(database)
-    done = run("read", "-q", "-o", database, *options, *(
-        capture if isinstance(capture, list) else [capture]))
+    captures = capture if isinstance(capture, list) else [capture]
+    keys = [] if "--keylog" in options else [o for c in captures for o in keylog(c)]
+    done = run("read", "-q", "-o", database, *options, *keys, *captures)
     if done.returncode != 0:
         raise RuntimeError("reading %s: %d\n%s" % (capture, done.returncode, done.err))
     return done

@@ -182,14 +182,15 @@ with common.folder() as work:
             if "# recut: no" in script:  # gaps, reordering and the like, on purpose
                 continue
             build.build(script, pcap)
+        keys = common.keylog(pcap if path.endswith(".txt") else path)
         packets = load(pcap if path.endswith(".txt") else path)
         save(pcap, packets)
-        common.read(pcap, database, "--keep-secrets")
+        common.read(pcap, database, "--keep-secrets", *keys)
         want = Dump(database, cut=True).text()
         for way in WAYS:
             if way in MOVED and " hop_of=" in want:
                 continue
             save(pcap, way(packets, random.Random(7)))
-            common.read(pcap, database, "--keep-secrets")
+            common.read(pcap, database, "--keep-secrets", *keys)
             tally.equal("%s %s" % (name, way.__name__), Dump(database, cut=True).text(), want)
 tally.end()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Turns a text script of a TCP conversation into a pcap file.
 
-    build.py SCRIPT OUT.pcap      (the script ends at a line "---"; what follows is the expectation)
+    build.py SCRIPT OUT.pcap      (the script ends at a line "---"; what follows is the expectation;
+                                   TLS secrets go into OUT.keys)
 
 One statement a line; a line that begins with white space continues the one before; '#' begins a
 comment at the start of a line or behind two spaces.
@@ -35,6 +36,7 @@ options also: back=5ms  its time is that much before its place
 """
 import base64
 import hashlib
+import os
 import re
 import struct
 import sys
@@ -99,6 +101,7 @@ def string(token):
 class Builder:
     def __init__(self):
         self.now = START_NS
+        self.keys = []  # lines of a key log
         self.packets = []  # [time, bytes, late, original length]
         self.key = b""
         self.mask = 0x12345678
@@ -403,6 +406,12 @@ def build(script, path):
         except (Fault, ValueError, IndexError) as fault:
             raise SystemExit("line %d: %s" % (number, fault))
     builder.save(path)
+    keys = os.path.splitext(path)[0] + ".keys"
+    if builder.keys:
+        with open(keys, "w", encoding="ascii") as out:
+            out.write("\n".join(builder.keys) + "\n")
+    elif os.path.exists(keys):
+        os.unlink(keys)
 
 
 if __name__ == "__main__":
