@@ -647,6 +647,8 @@ static int step(struct layer *layer, enum side side)
         layer->in_call = 1;
         result = layer->dissector->data(layer, layer->state, side, &view);
         layer->in_call = 0;
+    } else if (gap > 0 && in->held_back && !layer->last) {
+        return 0;
     } else if (gap > 0) {
         result = call_gap(layer, side, gap);
         return obey(layer, side, &result, 0) || layer->phase != RUNNING;

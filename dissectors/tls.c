@@ -14,6 +14,7 @@
 #include "reader.h"
 #include "text.h"
 #include "tls_flow.h"
+#include "tls_resync.h"
 
 enum {
     ENCRYPTED_LIMIT = 65536 /* bytes that may pass while the server's hello is not there */
@@ -87,9 +88,8 @@ static void tell_detail(const struct tls *t)
                     t->group != 0 ? tls_group_name(t->group, &room) : TEXT_LITERAL("cookie"));
     if (t->ssl2)
         detail_text(&detail, "client_hello", TEXT_LITERAL("SSLv2"));
-    if (t->crypt != NULL && t->crypt->why != NULL)
-        detail_text(&detail, "not_decrypted", text_of(t->crypt->why));
-    else if (tls_decrypted(t))
+    detail_text(&detail, "not_decrypted", text_of(tls_decrypt_why(t)));
+    if (tls_decrypted(t) && t->crypt->why == NULL)
         detail_text(&detail, "decrypted", TEXT_LITERAL("yes"));
     add_alert(&detail, "client_alert", &client->alert);
     add_alert(&detail, "server_alert", &server->alert);
@@ -260,6 +260,16 @@ static int take_record(struct tls *t, enum side side, struct reader *r, uint64_t
     return 1;
 }
 
+/* Bytes of a sealed record some of which are missing. */
+static void pass_lost(struct tls *t, enum side side, uint32_t len)
+{
+    struct tls_side *s = &t->side[side];
+    s->record.left -= len;
+    s->in_record = s->record.left > 0;
+    if (!s->in_record)
+        tls_decrypt_lost(t, side);
+}
+
 /* The record at hand, as far as it is there. V_OK: go on. */
 static struct result walk_record(struct tls *t, enum side side, struct reader *r)
 {
@@ -280,6 +290,11 @@ static struct result walk_record(struct tls *t, enum side side, struct reader *r
         begin_clear(t, side);
     }
     size_t len = reader_left(r) < record->left ? reader_left(r) : record->left;
+    if (record->lost) {
+        reader_skip(r, len);
+        pass_lost(t, side, (uint32_t)len);
+        return (struct result){.verdict = V_OK};
+    }
     if (record->sealed && len < record->left)
         return (struct result){.verdict = V_NEED, .need = record->left};
     if (!reader_take(r, len, &bytes))
@@ -293,6 +308,30 @@ static struct result walk_record(struct tls *t, enum side side, struct reader *r
     record->left -= (uint32_t)len;
     s->in_record = record->left > 0;
     return (struct result){.verdict = V_OK};
+}
+
+/* Behind a gap: the next record is where one opens. */
+static struct result seek(struct tls *t, enum side side, const struct slice *slice)
+{
+    size_t at = 0;
+    while (tls_resync_head(t, slice->data, slice->len, &at)) {
+        struct reader r = reader_of(slice->data + at, slice->len - at);
+        const uint8_t *bytes;
+        if (!take_record(t, side, &r, slice->offset + at))
+            break;
+        struct tls_record *record = &t->side[side].record;
+        t->side[side].in_record = 0;
+        record->begun = record->sealed = 1;
+        record->left = 0;
+        if (!reader_take(&r, record->length, &bytes))
+            return (struct result){.verdict = V_NEED, .consumed = at,
+                                   .need = TLS_RECORD_HEAD + (size_t)record->length};
+        struct tls_sealed sealed = {record->type, record->version, bytes, record->length};
+        if (tls_decrypt_found(t, side, &sealed, slice->offset + at))
+            return (struct result){.verdict = V_OK, .consumed = at + r.at};
+        at++;
+    }
+    return (struct result){.verdict = V_NEED, .consumed = at, .need = TLS_RECORD_HEAD};
 }
 
 static struct result walk(struct tls *t, enum side side, const struct slice *slice, size_t skip)
@@ -421,6 +460,8 @@ static struct result tls_data(struct layer *layer, void *state, enum side side,
         if (side == CLIENT)
             t->client_root = layer_mark(layer, side, slice->offset + skip).root_offset;
     }
+    if (tls_decrypt_seeking(t, side))
+        return seek(t, side, slice);
     return walk(t, side, slice, skip);
 }
 
@@ -433,9 +474,20 @@ static struct result tls_gap(struct layer *layer, void *state, enum side side, u
     struct tls *t = state;
     struct tls_side *s = &t->side[side];
     (void)layer;
-    (void)offset;
-    if (!s->begun || len > s->record.left)
+    if (!s->begun) {
+        tls_decrypt_stop(t, "handshake not captured");
         return done(s);
+    }
+    if (len > s->record.left || tls_decrypt_seeking(t, side)) {
+        uint64_t from = s->in_record ? s->record.offset : offset;
+        s->in_record = 0;
+        return tls_decrypt_gap(t, side, from) ? (struct result){.verdict = V_OK} : done(s);
+    }
+    if (s->record.sealed || (s->record.type == TLS_APPLICATION_DATA && tls_decrypting(t))) {
+        s->record.lost = s->record.sealed = s->record.begun = 1;
+        pass_lost(t, side, (uint32_t)len);
+        return (struct result){.verdict = V_OK};
+    }
     s->record.left -= (uint32_t)len;
     s->record.length = 0; /* not an alert that can be read */
     if (s->record.type == TLS_HANDSHAKE && is_readable(t, side)) {

@@ -11,6 +11,7 @@
 
 #include "reader.h"
 #include "tls_flow.h"
+#include "tls_resync.h"
 
 static struct tls_crypt_side *crypt_side(const struct tls *t, enum side side)
 {
@@ -32,6 +33,17 @@ int tls_decrypting(const struct tls *t)
 int tls_decrypted(const struct tls *t)
 {
     return t->crypt != NULL && (t->crypt->side[CLIENT].opened || t->crypt->side[SERVER].opened);
+}
+
+const char *tls_decrypt_why(const struct tls *t)
+{
+    const struct tls_crypt *c = t->crypt;
+    if (c != NULL && c->why == NULL && (c->side[CLIENT].keyed || c->side[SERVER].keyed) &&
+        !tls_decrypted(t))
+        return "keys do not fit";
+    if (c != NULL)
+        return c->why;
+    return tls_keys_any(layer_options(t->layer)->keys) ? "handshake not captured" : NULL;
 }
 
 void tls_decrypt_stop(struct tls *t, const char *why)
@@ -118,39 +130,45 @@ static enum tls_label label_of(enum side side, uint8_t epoch)
     return labels[side][epoch];
 }
 
-/* The key of an epoch of TLS 1.3. 0; -1: there is none (yet). */
-static int set_key_13(struct tls *t, enum side side, uint8_t epoch)
+static int key_13(struct tls *t, enum side side, struct tls_crypt_side *s)
 {
-    struct tls_crypt_side *s = crypt_side(t, side);
     const struct tls_suite *suite = &s->params.suite;
-    size_t len = tls_keys_find(layer_options(t->layer)->keys, label_of(side, epoch),
+    size_t len = tls_keys_find(layer_options(t->layer)->keys, label_of(side, s->epoch),
                                s->params.randoms, s->secret);
-    if (len != suite->hash_len || tls_opener_13(&s->opener, suite, s->secret) != 0)
-        return -1;
-    s->epoch = epoch;
-    return 0;
+    return len == suite->hash_len && tls_opener_13(&s->opener, suite, s->secret) == 0;
 }
 
-static int set_key_12(struct tls *t, enum side side)
+static int key_12(struct tls *t, enum side side, struct tls_crypt_side *s)
 {
-    struct tls_crypt_side *s = crypt_side(t, side);
     const struct tls_params *p = &s->params;
     uint8_t master[TLS_SECRET_MAX];
     size_t len = tls_keys_find(layer_options(t->layer)->keys, TLS_MASTER_SECRET, p->randoms,
                                master);
-    int result = len == TLS_SECRET_MAX ? tls_opener_12(&s->opener, &p->suite, p->version,
-                                                       p->encrypt_then_mac, master, p->randoms,
-                                                       side == SERVER)
-                                       : -1;
+    int good = len == TLS_SECRET_MAX &&
+               tls_opener_12(&s->opener, &p->suite, p->version, p->encrypt_then_mac, master,
+                             p->randoms, side == SERVER) == 0;
     OPENSSL_cleanse(master, sizeof master);
-    return result;
+    return good;
+}
+
+int tls_decrypt_key(struct tls *t, enum side side, struct tls_crypt_side *s)
+{
+    return is_13(t) ? key_13(t, side, s) : key_12(t, side, s);
 }
 
 static int set_key(struct tls *t, enum side side)
 {
     struct tls_crypt_side *s = crypt_side(t, side);
-    s->keyed = (is_13(t) ? set_key_13(t, side, s->epoch) : set_key_12(t, side)) == 0;
+    s->keyed = (uint8_t)tls_decrypt_key(t, side, s);
     s->number = 0;
+    if (s->keyed || !is_13(t) || s->epoch != TLS_EPOCH_HANDSHAKE || s->opened)
+        return s->keyed;
+    s->epoch = TLS_EPOCH_TRAFFIC; /* some key logs have these alone */
+    s->keyed = (uint8_t)tls_decrypt_key(t, side, s);
+    s->skips = s->keyed;
+    s->epoch = s->keyed ? TLS_EPOCH_TRAFFIC : TLS_EPOCH_HANDSHAKE;
+    if (s->keyed && side == SERVER)
+        t->crypt->answered = 1;
     return s->keyed;
 }
 
@@ -437,9 +455,9 @@ static int holds_data(const struct tls *t, enum side side)
 static void lose_record(struct tls *t, enum side side, size_t room)
 {
     struct tls_crypt_side *s = crypt_side(t, side);
-    if (is_13(t) && side == CLIENT && t->crypt->early == 1 && s->epoch == TLS_EPOCH_HANDSHAKE &&
-        !s->opened)
-        return; /* early data that the server did not take */
+    int refused = is_13(t) && side == CLIENT && t->crypt->early == 1; /* early data that was */
+    if (!s->opened && (s->skips || (refused && s->epoch == TLS_EPOCH_HANDSHAKE)))
+        return;
     if (!is_proven(t)) {
         tls_decrypt_stop(t, "keys do not fit");
         return;
@@ -450,21 +468,52 @@ static void lose_record(struct tls *t, enum side side, size_t room)
         carry_gap(t, side, room);
 }
 
+static void opened(struct tls *t, enum side side, uint8_t type, const uint8_t *data, size_t len)
+{
+    struct slice slice = {.data = data, .len = len};
+    crypt_side(t, side)->opened = 1;
+    take_content(t, side, type, &slice);
+}
+
+/* The stream's bytes in front of the record at hand, as far as they held application data: what
+ * `span` bytes of sealed records lost to heads and tags is known, but not their padding. */
+static void lose_span(struct tls *t, enum side side, uint64_t span, const struct tls_found *found)
+{
+    const struct tls_crypt_side *s = crypt_side(t, side);
+    uint64_t extra = TLS_RECORD_HEAD + TLS_RECORD_MAX - tls_opener_room(&s->opener, TLS_RECORD_MAX);
+    if (found->skipped > 0 && span > found->skipped * extra &&
+        !(is_13(t) && s->epoch == TLS_EPOCH_HANDSHAKE))
+        carry_gap(t, side, span - found->skipped * extra);
+}
+
 static void open_record(struct tls *t, enum side side, const struct tls_sealed *sealed,
                         uint8_t *out)
 {
     struct tls_crypt_side *s = crypt_side(t, side);
-    uint8_t type = sealed->type;
-    long len = tls_open_record(&s->opener, s->number, sealed, out, &type);
+    struct tls_found found = {.type = sealed->type};
+    found.len = tls_open_record(&s->opener, s->number, sealed, out, &found.type);
+    if (found.len >= 0)
+        s->number++;
+    else if (s->unsure)
+        (void)tls_resync_record(t, side, sealed, out, &found);
     tls_opener_pass(&s->opener, sealed);
-    if (len < 0) {
+    if (found.len < 0) {
         lose_record(t, side, tls_opener_room(&s->opener, sealed->len));
         return;
     }
-    s->opened = 1;
-    s->number++;
-    struct slice slice = {.data = out, .len = (size_t)len};
-    take_content(t, side, type, &slice);
+    s->unsure = 0;
+    opened(t, side, found.type, out, (size_t)found.len);
+}
+
+/* Room for what is in a record; NULL: decrypting ends. */
+static uint8_t *take_room(struct tls *t, size_t len)
+{
+    uint8_t *out = budget_alloc(layer_budget(t->layer), len);
+    if (out == NULL) {
+        layer_limit(t->layer, "flow-memory", layer_budget(t->layer)->limit);
+        tls_decrypt_stop(t, "memory limit");
+    }
+    return out;
 }
 
 int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_t len)
@@ -477,15 +526,72 @@ int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_
     if (!s->keyed && !set_key(t, side))
         return !park(t, side, TLS_PARKED_KEYS);
     struct tls_sealed sealed = {record->type, record->version, data, len};
-    uint8_t *out = budget_alloc(layer_budget(t->layer), len);
-    if (out == NULL) {
-        layer_limit(t->layer, "flow-memory", layer_budget(t->layer)->limit);
-        tls_decrypt_stop(t, "memory limit");
-        return 1;
-    }
-    open_record(t, side, &sealed, out);
+    uint8_t *out = take_room(t, len);
+    if (out != NULL)
+        open_record(t, side, &sealed, out);
     budget_free(layer_budget(t->layer), out);
     return 1;
+}
+
+/* --- gaps --- */
+
+void tls_decrypt_lost(struct tls *t, enum side side)
+{
+    struct tls_crypt_side *s = crypt_side(t, side);
+    size_t room = tls_opener_room(&s->opener, t->side[side].record.length);
+    struct tls_sealed sealed = {.data = NULL};
+    if (!tls_decrypting(t))
+        return;
+    if (side == SERVER && is_13(t))
+        t->crypt->answered = 1;
+    tls_drop_message(t, side);
+    tls_opener_pass(&s->opener, &sealed);
+    s->unsure = 1;
+    s->number++;
+    if (s->keyed && holds_data(t, side))
+        carry_gap(t, side, room);
+}
+
+int tls_decrypt_gap(struct tls *t, enum side side, uint64_t offset)
+{
+    if (!tls_decrypting(t) || !t->crypt->agreed) {
+        tls_decrypt_stop(t, "handshake not captured");
+        return 0;
+    }
+    struct tls_crypt_side *s = crypt_side(t, side);
+    if (!is_13(t) && !t->side[side].sealed) { /* perhaps it is, by now */
+        t->side[side].sealed = 1;
+        tls_decrypt_change(t, side);
+    }
+    if (side == SERVER)
+        t->crypt->answered = 1;
+    tls_drop_message(t, side);
+    if (!s->seeking)
+        s->lost_at = offset;
+    s->seeking = s->unsure = 1;
+    return 1;
+}
+
+int tls_decrypt_seeking(const struct tls *t, enum side side)
+{
+    return tls_decrypting(t) && crypt_side(t, side)->seeking;
+}
+
+int tls_decrypt_found(struct tls *t, enum side side, const struct tls_sealed *sealed,
+                      uint64_t offset)
+{
+    struct tls_crypt_side *s = crypt_side(t, side);
+    struct tls_found found;
+    uint8_t *out = take_room(t, sealed->len);
+    int good = out != NULL && tls_resync_record(t, side, sealed, out, &found);
+    if (good) {
+        s->seeking = s->unsure = 0;
+        tls_opener_pass(&s->opener, sealed);
+        lose_span(t, side, offset - s->lost_at, &found);
+        opened(t, side, found.type, out, (size_t)found.len);
+    }
+    budget_free(layer_budget(t->layer), out);
+    return good;
 }
 
 void tls_decrypt_eof(struct tls *t, enum side side)

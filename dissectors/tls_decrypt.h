@@ -12,9 +12,9 @@ enum tls_epoch { TLS_EPOCH_EARLY, TLS_EPOCH_HANDSHAKE, TLS_EPOCH_TRAFFIC }; /* o
 
 enum tls_parked { /* a record of a side waits */
     TLS_PARKED_NOT,
-    TLS_PARKED_PEER,  /* for what the other side has to tell */
-    TLS_PARKED_KEYS,  /* for its secret */
-    TLS_PARKED_ORDER  /* for an earlier record of the other side */
+    TLS_PARKED_PEER, /* for what the other side has to tell */
+    TLS_PARKED_KEYS, /* for its secret */
+    TLS_PARKED_ORDER /* for an earlier record of the other side */
 };
 
 struct tls_params { /* what a handshake of TLS 1.2 agreed on */
@@ -31,10 +31,15 @@ struct tls_crypt_side {
     uint8_t keyed;    /* the opener has the key that is in force */
     uint8_t parked;   /* enum tls_parked */
     uint8_t ended;    /* the carried layer was told */
-    uint8_t unsure;   /* which record this is was lost */
+    uint8_t unsure;   /* records were lost: another number, or key, may be in force */
     uint8_t opened;   /* a record was */
+    uint8_t skips;    /* records under a key that is not known stand in front of it */
     uint8_t reported; /* one that is not authentic */
+    uint8_t generation; /* while searching: of key updates */
+    uint8_t seeking;  /* where the next record begins was lost */
+    uint64_t lost_at; /* ... from there on, in the layer's stream */
     uint64_t number;  /* of the next record under this key */
+    uint64_t tried;   /* bytes, in searches */
     struct tls_params params;
 };
 
@@ -69,6 +74,9 @@ int tls_decrypting(const struct tls *t);
 /* Was anything? */
 int tls_decrypted(const struct tls *t);
 
+/* Why nothing, or no more, is; NULL: there is no reason. */
+const char *tls_decrypt_why(const struct tls *t);
+
 /* It is not, and why. */
 void tls_decrypt_stop(struct tls *t, const char *why);
 
@@ -78,8 +86,25 @@ void tls_decrypt_change(struct tls *t, enum side side);
 /* What the record at hand of that side is. */
 enum tls_way tls_decrypt_way(struct tls *t, enum side side);
 
-/* The record at hand, whose fragment is data. 1: done with it, 0: it waits for something outside. */
+/* The record at hand, whose fragment is data. 1: done with it, 0: it has to wait. */
 int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_t len);
+
+/* The record at hand lost bytes, and its end is known. */
+void tls_decrypt_lost(struct tls *t, enum side side);
+
+/* Bytes were lost from this offset on, and where the next record begins. 0: that is the end of
+ * decrypting. */
+int tls_decrypt_gap(struct tls *t, enum side side, uint64_t offset);
+
+/* Is the next record to be looked for? */
+int tls_decrypt_seeking(const struct tls *t, enum side side);
+
+/* Is this whole record, whose head was found at `offset`, authentic? 1: it was read. */
+int tls_decrypt_found(struct tls *t, enum side side, const struct tls_sealed *sealed,
+                      uint64_t offset);
+
+/* Makes the opener of the epoch or parameters of `s`. 0: its secret is not there. */
+int tls_decrypt_key(struct tls *t, enum side side, struct tls_crypt_side *s);
 
 /* A handshake message behind the hellos. `body`: only where tls_decrypt_wants() it. */
 int tls_decrypt_wants(const struct tls *t, enum side side, uint8_t type);

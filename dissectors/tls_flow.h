@@ -17,6 +17,7 @@ struct tls_record {
     uint16_t version;
     uint8_t type;
     uint8_t begun, sealed; /* it was decided whether it is encrypted; it is */
+    uint8_t lost;          /* bytes of it were */
     uint8_t alert[2];
 };
 

@@ -192,7 +192,8 @@ static void judge_h2(const struct exchange *x, struct text token)
         http_report_finding(x->report, SERVER, RULE_H2_TOKEN_IN_UPGRADE, upgrade_offset(x),
                             "101 chooses h2");
     if (text_is(token, "h2c") && x->upgrade->secure)
-        http_report_finding(x->report, SERVER, RULE_H2C_ON_TLS, upgrade_offset(x), "101 chooses h2c");
+        http_report_finding(x->report, SERVER, RULE_H2C_ON_TLS, upgrade_offset(x),
+                            "101 chooses h2c");
     if (text_is(token, "h2c") && x->compare && !x->upgrade->settings)
         http_report_finding(x->report, SERVER, RULE_H2C_101_WITHOUT_SETTINGS, upgrade_offset(x),
                             "101 although HTTP2-Settings is missing or not valid");

@@ -19,6 +19,7 @@ options:  +5ms +61s    time passes before it (default 1 ms)
           seen=old     acknowledges what this side acknowledged last
           snap=N       only N bytes of the payload were captured
           cut=N        in segments of N bytes
+          hole=A-B     the bytes from A to before B were not captured
           fin rst ack  flags; "ack" alone is a bare acknowledgement
           badsum       a wrong TCP checksum
 items:    "text"       with \\r \\n \\t \\xNN \\" \\\\ ; "text"*N repeats; a trailing CRLF is never added
@@ -185,6 +186,8 @@ class Builder:
             elif re.fullmatch(r"(late|seq|seen|snap|cut)=\w+", t):
                 name, _, value = t.partition("=")
                 o[name] = value if value == "old" else int(value)
+            elif re.fullmatch(r"hole=\d+-\d+", t):
+                o["hole"] = [int(x) for x in t[5:].split("-")]
             elif re.fullmatch(r"back=\d+ms", t):
                 o["back"] = int(t[5:-2]) * 10**6
             else:
@@ -203,6 +206,9 @@ class Builder:
             seen = f["acked"][side]
         f["acked"][side] = max(f["acked"][side], seen)
         pieces = [payload[k:k + cut] for k in range(0, len(payload), cut)] or [b""]
+        hole = o.get("hole")
+        if hole:
+            pieces = [payload[:hole[0]], payload[hole[0]:hole[1]], payload[hole[1]:]]
         for n, piece in enumerate(pieces):
             last = n == len(pieces) - 1
             flags = o["flags"] if last else 24
@@ -210,7 +216,7 @@ class Builder:
                 flags &= ~8
             seq = f["isn"][side] + 1 + at
             ack = f["isn"][1 - side] + 1 + seen
-            if o.get("lost"):
+            if o.get("lost") or (hole and (n == 1 or not piece)):
                 self.now += 1000000
             else:
                 self.emit(side, piece, flags, seq, ack, o.get("late", 0), o.get("snap"),
