@@ -24,8 +24,8 @@
  * V_WAIT_PEER  the rest belongs to whatever the other side decides: call again once the other side
  *              consumed something or ended.
  * V_HOLD       the rest waits for something outside (a secret, say): call again whenever anything
- *              happens in the layer, and a last time when it ends (layer_last()); gaps behind it and
- *              the end of the side are not told before.
+ *              happens in the layer, and a last time when it ends (layer_last()); gaps and the end
+ *              of the side behind it are not told before.
  * V_SWITCHED   layer_switch() was called in this call; what is not consumed is the successor's.
  * V_DONE       nothing more can be learnt from this side: the engine stops feeding it. When both
  *              sides are done (and no carried layer lives) nothing is reassembled for the layer.
