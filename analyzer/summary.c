@@ -29,8 +29,11 @@ struct reason {
 
 /* Counters that stand for something that may be missing from the result. */
 static const struct reason reasons[] = {
-    {"tls.flows", "TLS connection: what it carries is encrypted",
-     "TLS connections: what they carry is encrypted"},
+    {"tls.flows", "TLS connection: what it carries is encrypted (--keylog)",
+     "TLS connections: what they carry is encrypted (--keylog)"},
+    {"keylog.broken", "line of a key log is broken", "lines of key logs are broken"},
+    {"keylog.dropped", "secret was dropped: there are too many",
+     "secrets were dropped: there are too many"},
     {"flow.midstream", "connection began before the capture",
      "connections began before the capture"},
     {"flow.one-sided", "connection was captured in one direction only",

@@ -1,10 +1,13 @@
 // A page with a WebSocket, and the `ws` server behind it. Ends when the page has reported "done".
-// Usage: node ws_page.js PORT    (NODE_PATH names the folder that holds the package ws)
+// Usage: node ws_page.js PORT [KEY CERTIFICATE]    (NODE_PATH names the folder that holds the package
+// ws; with a key and a certificate the page is https and its WebSocket wss)
+const fs = require('fs');
 const http = require('http');
+const https = require('https');
 const { WebSocketServer } = require('ws');
 
 const page = `<!doctype html><title>chat</title><script>
-const socket = new WebSocket('ws://' + location.host + '/chat?room=7', ['chat.v2', 'chat.v1']);
+const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat?room=7', ['chat.v2', 'chat.v1']);
 socket.binaryType = 'arraybuffer';
 let seen = 0;
 socket.onopen = () => {
@@ -18,7 +21,9 @@ socket.onmessage = () => { if (++seen === 6) socket.close(1000, 'that was all');
 socket.onclose = () => fetch('/done');
 </script>`;
 
-const server = http.createServer((request, response) => {
+const [port, key, cert] = process.argv.slice(2);
+const tls = key ? { key: fs.readFileSync(key), cert: fs.readFileSync(cert) } : null;
+const server = (tls ? https : http).createServer(tls || {}, (request, response) => {
   if (request.url === '/done') setTimeout(() => process.exit(0), 300);
   response.setHeader('Content-Type', 'text/html');
   response.end(request.url === '/' ? page : 'ok');
@@ -32,4 +37,4 @@ sockets.on('connection', (socket) => {
   socket.send(JSON.stringify({ welcome: 'to room 7', members: Array(40).fill('somebody') }));
   socket.on('message', (data, binary) => socket.send(data, { binary }));
 });
-server.listen(Number(process.argv[2]), '127.0.0.1');
+server.listen(Number(port), '127.0.0.1');
