@@ -82,7 +82,7 @@ static void take_client_hello(struct tls *t, const uint8_t *body, size_t len,
     int whole = tls_client_hello(body, len, &hello) == 0;
     if (whole)
         tls_decrypt_client_hello(t, &hello);
-    if (t->hellos[CLIENT]++ > 0) /* the second one repeats the rest that matters here */
+    if (t->hellos[CLIENT] > 0) /* the second one repeats the rest that matters here */
         return;
     t->sni = tls_text_keep(t, hello.sni, TLS_NAME_MAX);
     t->alpn_offered = tls_text_keep(t, hello.alpn, TLS_ALPN_MAX);
@@ -166,7 +166,8 @@ static void begin_message(struct tls *t, enum side side)
     s->messages = 1;
     if (side == SERVER && t->hellos[SERVER] > 0)
         tls_behind_hello(t, m->type == TLS_NEW_SESSION_TICKET);
-    m->gathering = (is_hello(side, m->type) && t->hellos[side] == 0) ||
+    m->gathering = (is_hello(side, m->type) &&
+                    (t->hellos[side] == 0 || (side == CLIENT && tls_decrypting(t)))) ||
                    tls_decrypt_wants(t, side, m->type);
     if (m->gathering && m->length > HELLO_LIMIT) {
         layer_limit(t->layer, "tls-hello", HELLO_LIMIT);
@@ -201,9 +202,12 @@ static void end_message(struct tls *t, enum side side, const uint8_t *body)
     int sealed = t->side[side].record.sealed;
     if (sealed)
         tls_decrypt_message(t, side, m->type, m->gathering ? body : NULL, m->length);
-    else if (is_hello(side, m->type) && side == CLIENT)
-        take_client_hello(t, body, m->length, &m->where);
-    else if (is_hello(side, m->type) && m->gathering)
+    else if (is_hello(side, m->type) && side == CLIENT) {
+        if (m->gathering)
+            take_client_hello(t, body, m->length, &m->where);
+        if (t->hellos[CLIENT] < UINT8_MAX)
+            t->hellos[CLIENT]++;
+    } else if (is_hello(side, m->type) && m->gathering)
         take_server_hello(t, body, m->length, &m->where);
     tls_drop_message(t, side);
 }
