@@ -34,6 +34,9 @@ static const char *const counter_names[COUNTER_COUNT] = {
     [COUNTER_CHECKSUM_OFFLOADED] = "checksum.offloaded",
     [COUNTER_REASSEMBLY_LIMIT] = "reassembly.limit",
     [COUNTER_TLS] = "tls.flows",
+    [COUNTER_TLS_CLOSED] = "tls.closed",
+    [COUNTER_TLS_OPENED] = "tls.decrypted",
+    [COUNTER_TLS_FAILED] = "tls.failed",
     [COUNTER_SESSION] = "flow.with-session",
 };
 

@@ -4,7 +4,6 @@
  * and closing, gaps, and the findings about the quality of the capture.
  */
 #include "flow_private.h"
-#include "../dissectors/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -108,6 +107,23 @@ void flow_open(struct flow_table *table, struct flow *flow, unsigned dir, const 
 
 /* ---------------------------------------------------------------- the stack's host */
 
+/* Flows by what became of what they protect, or by what is first known of that. */
+static void count_protection(struct flow_table *table, struct flow *flow,
+                             const struct event_layer_close *close)
+{
+    static const enum flow_counter counters[] = {
+        [PROTECTION_SEALED] = COUNTER_TLS,
+        [PROTECTION_CLOSED] = COUNTER_TLS_CLOSED,
+        [PROTECTION_OPENED] = COUNTER_TLS_OPENED,
+    };
+    if (close->failure.len > 0) {
+        table->counters[COUNTER_TLS_FAILED]++;
+    } else if (close->protection != PROTECTION_NONE && (flow->flags & FLOW_TLS) == 0) {
+        flow->flags |= FLOW_TLS;
+        table->counters[counters[close->protection]]++;
+    }
+}
+
 static void work_emit(void *arg, struct event *event)
 {
     struct flow_work *work = arg;
@@ -118,13 +134,8 @@ static void work_emit(void *arg, struct event *event)
         flow->flags |= FLOW_SESSION;
         table->counters[COUNTER_SESSION]++;
     }
-    if (event->kind == EVENT_LAYER_CLOSE && (flow->flags & FLOW_TLS) == 0 &&
-        event->u.layer_close.protocol.len == 3 &&
-        memcmp(event->u.layer_close.protocol.data, "tls", 3) == 0 &&
-        !text_contains(event->u.layer_close.detail, "\"decrypted\":")) {
-        flow->flags |= FLOW_TLS;
-        table->counters[COUNTER_TLS]++;
-    }
+    if (event->kind == EVENT_LAYER_CLOSE)
+        count_protection(table, flow, &event->u.layer_close);
     bus_emit(table->bus, event);
 }
 

@@ -304,7 +304,8 @@ void store_session_free(struct store_session *session)
                             &session->verdict.reason,  &session->verdict.host,
                             &session->verdict.origin,  &session->verdict.path,
                             &session->verdict.location, &session->verdict.method,
-                            &session->verdict.clear,    &session->verdict.target};
+                            &session->verdict.clear,    &session->verdict.target,
+                            &session->verdict.failure};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         (void)store_session_text(texts[i], TEXT_NONE);
     store_findings_free(session->findings);

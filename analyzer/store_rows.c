@@ -222,6 +222,12 @@ static int layer_open(struct store *store, struct store_flow *flow, struct event
 static int layer_close(struct store *store, struct store_flow *flow, struct event *event)
 {
     const struct event_layer_close *close = &event->u.layer_close;
+    struct store_session *session = store_session_find(flow, event->session);
+    if (session != NULL && close->failure.len > 0) {
+        if (store_session_text(&session->verdict.failure, close->failure) != 0)
+            return store_no_memory(store);
+        session->stale = 1;
+    }
     event->row = store_layer_row(flow, event->layer);
     if (!flow->inserted) {
         struct store_layer *layer = store_layer_waiting(flow, event->layer);

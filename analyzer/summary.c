@@ -31,6 +31,10 @@ struct reason {
 static const struct reason reasons[] = {
     {"tls.flows", "TLS connection: what it carries is encrypted (--keylog)",
      "TLS connections: what they carry is encrypted (--keylog)"},
+    {"tls.closed", "TLS connection that the keys do not open (why: layer.detail)",
+     "TLS connections that the keys do not open (why: layer.detail)"},
+    {"tls.failed", "TLS handshake failed, nothing followed (why: layer.detail)",
+     "TLS handshakes failed, nothing followed (why: layer.detail)"},
     {"keylog.broken", "line of a key log is broken", "lines of key logs are broken"},
     {"keylog.dropped", "secret was dropped: there are too many",
      "secrets were dropped: there are too many"},
@@ -241,6 +245,13 @@ static void findings_line(struct output *out, const struct store_summary *store)
     buffer_release(&words);
 }
 
+static void decrypted_line(struct output *out, const struct run *run)
+{
+    uint64_t flows = run_counted(run, "tls.decrypted");
+    if (flows > 0)
+        line(out, "decrypted", flows, flows == 1 ? "TLS connection" : "TLS connections");
+}
+
 void summary_print(struct output *out, const struct summary *summary)
 {
     const struct store_summary *store = &summary->run->summary;
@@ -254,6 +265,7 @@ void summary_print(struct output *out, const struct summary *summary)
     line(out, "flows", store->flows, "");
     sessions_line(out, store);
     findings_line(out, store);
+    decrypted_line(out, summary->run);
     summary_unseen(out, summary);
     if (!summary->all_counters)
         return;

@@ -236,8 +236,21 @@ static void blame(struct buffer *out, const struct verdict *verdict)
 
 /* ---------------------------------------------------------------- what happened */
 
+static void failed(struct buffer *out, const struct verdict *verdict)
+{
+    if (verdict->failure.len > 0) {
+        buffer_word(out, verdict->mechanism == MECHANISM_CONNECT ? ", but in it " : ", but ");
+        quote(out, verdict->failure);
+    }
+}
+
 static void spoken(struct buffer *out, const struct verdict *verdict)
 {
+    failed(out, verdict);
+    if (verdict->failure.len > 0) {
+        end(out, verdict);
+        return;
+    }
     if (verdict->websocket && (verdict->ended || verdict->messages > 0))
         buffer_format(out, ", %" PRIu64 " message%s", verdict->messages,
                       verdict->messages == 1 ? "" : "s");
@@ -370,6 +383,8 @@ static void starttls(struct buffer *out, const struct verdict *verdict)
     starttls_wait(out, verdict);
     if (verdict->no_hello) {
         buffer_word(out, ", but the client sent something else");
+    } else if (verdict->failure.len > 0) {
+        failed(out, verdict);
     } else if (verdict->ended && verdict->duration_ns >= 0) {
         buffer_word(out, ", spoken for ");
         duration(out, verdict->duration_ns);

@@ -21,6 +21,7 @@ struct verdict {
     struct text method;  /* of SOCKS, of a STARTTLS or its kin: the command as sent */
     struct text clear;   /* ... and what the client sent in the clear after it was refused */
     int no_hello;        /* ... or granted: what follows is not what was agreed */
+    struct text failure; /* why the protection that was begun came to nothing */
     int ended;
     enum session_end end;
     enum side end_side;

@@ -453,6 +453,12 @@ void layer_detail(struct layer *layer, struct text json)
     layer->detail_len = json.len;
 }
 
+void layer_protection(struct layer *layer, enum protection protection, struct text failure)
+{
+    layer->protection = protection;
+    layer->failure = failure;
+}
+
 struct budget *layer_budget(struct layer *layer)
 {
     return layer->stack->budget;

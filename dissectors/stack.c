@@ -203,6 +203,8 @@ static void tell_close(struct layer *layer)
     out->protocol = layer->protocol;
     if (layer->detail != NULL)
         out->detail = (struct text){layer->detail, layer->detail_len};
+    out->failure = layer->failure;
+    out->protection = layer->protection;
     if (text_is(layer->protocol, "opaque")) {
         for (int side = CLIENT; side <= SERVER; side++) {
             enum side inner = layer_flip(layer, (enum side)side);

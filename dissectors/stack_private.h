@@ -69,6 +69,8 @@ struct layer {
     char *names;             /* owns a copied `expected` */
     char *detail;
     size_t detail_len;
+    struct text failure; /* in the dissector's state */
+    enum protection protection;
     const char *limits[LIMITS_MAX];
     size_t limit_count;
     int end_known; /* a carried stream that ended by itself */

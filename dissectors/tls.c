@@ -3,7 +3,7 @@
  * them, both hellos, alerts. What they say is the layer's detail; what they say behind a switch is
  * judged. Behind the hellos almost nothing more can be learnt, and the sides are given up one by
  * one; content that is encrypted passes through one place (content()), where a later piece that has
- * keys can put what it decrypts. Certificates are walked over, not read.
+ * keys can put what it decrypts.
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,64 +44,6 @@ static int tls_open(struct layer *layer, void *state, const struct handover *han
     return 0;
 }
 
-static void add_alert(struct detail *detail, const char *name, const struct tls_alert *alert)
-{
-    struct tls_room room;
-    if (alert->level != 0)
-        detail_text(detail, name, tls_alert_name(alert->code, &room));
-}
-
-static struct text text_of(const char *string)
-{
-    return string != NULL && string[0] != '\0' ? (struct text){string, strlen(string)} : TEXT_NONE;
-}
-
-static void add_offered(struct detail *detail, struct text list)
-{
-    struct text name;
-    if (list.len == 0)
-        return;
-    detail_list(detail, "alpn_offered");
-    while (tls_alpn_next(&list, &name))
-        detail_item(detail, name);
-    detail_list_end(detail);
-}
-
-static void tell_detail(const struct tls *t)
-{
-    struct detail detail = {.len = 0};
-    struct tls_room room;
-    const struct tls_side *client = &t->side[CLIENT], *server = &t->side[SERVER];
-    if (t->hellos[SERVER] > 0)
-        detail_text(&detail, "version", tls_version_name(t->version, &room));
-    detail_text(&detail, "sni", tls_text_of(&t->sni));
-    detail_text(&detail, "alpn", tls_text_of(&t->alpn));
-    if (t->alpn.data == NULL && t->alpn_offered.data != NULL)
-        add_offered(&detail, tls_text_of(&t->alpn_offered));
-    if (t->hellos[SERVER] > 0)
-        detail_text(&detail, "cipher", tls_cipher_name(t->cipher, &room));
-    detail_text(&detail, "ja4", text_of(t->ja4));
-    detail_text(&detail, "ja4s", text_of(t->ja4s));
-    detail_text(&detail, "resumed", text_of(t->resumed));
-    if (t->retry)
-        detail_text(&detail, "hello_retry",
-                    t->group != 0 ? tls_group_name(t->group, &room) : TEXT_LITERAL("cookie"));
-    if (t->ssl2)
-        detail_text(&detail, "client_hello", TEXT_LITERAL("SSLv2"));
-    detail_text(&detail, "not_decrypted", text_of(tls_decrypt_why(t)));
-    if (tls_decrypted(t) && t->crypt->why == NULL)
-        detail_text(&detail, "decrypted", TEXT_LITERAL("yes"));
-    add_alert(&detail, "client_alert", &client->alert);
-    add_alert(&detail, "server_alert", &server->alert);
-    detail_text(&detail, "client_malformed", text_of(client->malformed));
-    detail_text(&detail, "server_malformed", text_of(server->malformed));
-    if ((client->midway || server->midway) && t->hellos[CLIENT] + t->hellos[SERVER] == 0)
-        detail_number(&detail, "midstream", 1);
-    struct text json = detail_json(&detail);
-    if (json.data != NULL)
-        layer_detail(t->layer, json);
-}
-
 static void report_clear(struct tls *t, enum side side, size_t len);
 
 /* The side ends, or has gone on for too long, and its hello was not found behind `len` clear bytes.
@@ -137,12 +79,14 @@ static void tls_close(struct layer *layer, void *state)
     struct budget *budget = layer_budget(layer);
     end_search(t, CLIENT);
     end_search(t, SERVER);
-    tell_detail(t);
+    tls_tell(t);
     tls_decrypt_free(t);
     budget_free(budget, t->expected_host.data);
     budget_free(budget, t->sni.data);
     budget_free(budget, t->alpn_offered.data);
     budget_free(budget, t->alpn.data);
+    budget_free(budget, t->certificate.names.data);
+    budget_free(budget, t->certificate.issuer.data);
     budget_free(budget, t->side[CLIENT].message.body);
     budget_free(budget, t->side[SERVER].message.body);
 }
@@ -235,6 +179,7 @@ static void begin_clear(struct tls *t, enum side side)
         if (side == SERVER)
             tls_behind_hello(t, 1);
     }
+    t->data |= type == TLS_APPLICATION_DATA && !tls_is_13(t->version);
     if ((type == TLS_CHANGE_CIPHER_SPEC || type == TLS_APPLICATION_DATA) && !tls_decrypting(t))
         pass_encrypted(t, side);
 }

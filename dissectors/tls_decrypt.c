@@ -345,6 +345,7 @@ static void take_content(struct tls *t, enum side side, uint8_t type, const stru
         tls_decrypt_change(t, side);
         break;
     case TLS_APPLICATION_DATA:
+        t->data |= slice->len > 0;
         if (!crypt_side(t, side)->ended)
             carry(t, side, slice);
         break;

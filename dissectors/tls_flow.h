@@ -8,7 +8,7 @@
 #include "tls_decrypt.h"
 #include "tls_private.h"
 
-enum { TLS_MESSAGE_HEAD = 4 };
+enum { TLS_MESSAGE_HEAD = 4, TLS_DATE_SIZE = 24 };
 
 struct tls_record {
     uint64_t offset, packet; /* of its first byte */
@@ -56,6 +56,12 @@ struct tls_side {
     const char *malformed; /* what cannot be read; NULL: nothing */
 };
 
+struct tls_certificate {
+    struct tls_text names;  /* DNS names and addresses, or the common name: length, name each */
+    struct tls_text issuer; /* "O=..., CN=..." */
+    char not_after[TLS_DATE_SIZE]; /* "2027-01-31T12:00:00Z"; empty: not known */
+};
+
 struct tls {
     struct layer *layer;
     struct tls_side side[2];
@@ -71,7 +77,15 @@ struct tls {
     struct tls_text expected_host, sni, alpn_offered, alpn;
     struct tls_crypt *crypt; /* NULL: nothing is decrypted */
     char ja4[TLS_JA4_SIZE], ja4s[TLS_JA4_SIZE];
+    struct tls_certificate certificate; /* the server's */
+    uint8_t data; /* a side sent application data, or may have */
+    char failure[96];
 };
+
+/* --- tls_tell.c --- */
+
+/* At the end: tells the engine what there is to know. */
+void tls_tell(struct tls *t);
 
 /* --- tls_handshake.c --- */
 
@@ -85,6 +99,13 @@ void tls_find_at(struct tls *t, enum side side, enum rule rule, const struct tls
 
 /* RFC 5077 3.1, RFC 5246 7.3: an abbreviated handshake has no Certificate and no key exchange. */
 void tls_behind_hello(struct tls *t, int abbreviated);
+
+/* --- tls_certificate.c --- */
+
+/* Reads the first certificate of a Certificate message; the first one that could be read stays. */
+void tls_take_certificate(struct tls *t, const uint8_t *body, size_t len);
+
+/* --- tls_handshake.c --- */
 
 /* Bytes of handshake messages, in order. */
 void tls_feed_handshake(struct tls *t, enum side side, const uint8_t *data, size_t len);

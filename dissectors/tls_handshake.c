@@ -1,7 +1,6 @@
 /*
  * Handshake messages, cut into records anywhere, in the clear or decrypted: both hellos and what
  * they say and prove, and the few behind them that change keys (tls_decrypt.c is told of those).
- * Certificates are walked over, not read.
  */
 #include <stdio.h>
 #include <string.h>
@@ -168,7 +167,8 @@ static void begin_message(struct tls *t, enum side side)
         tls_behind_hello(t, m->type == TLS_NEW_SESSION_TICKET);
     m->gathering = (is_hello(side, m->type) &&
                     (t->hellos[side] == 0 || (side == CLIENT && tls_decrypting(t)))) ||
-                   tls_decrypt_wants(t, side, m->type);
+                   tls_decrypt_wants(t, side, m->type) ||
+                   (side == SERVER && m->type == TLS_CERTIFICATE && m->length <= HELLO_LIMIT);
     if (m->gathering && m->length > HELLO_LIMIT) {
         layer_limit(t->layer, "tls-hello", HELLO_LIMIT);
         s->over = 1;
@@ -200,6 +200,8 @@ static void end_message(struct tls *t, enum side side, const uint8_t *body)
 {
     struct tls_message *m = &t->side[side].message;
     int sealed = t->side[side].record.sealed;
+    if (side == SERVER && m->type == TLS_CERTIFICATE && m->gathering)
+        tls_take_certificate(t, body, m->length);
     if (sealed)
         tls_decrypt_message(t, side, m->type, m->gathering ? body : NULL, m->length);
     else if (is_hello(side, m->type) && side == CLIENT) {

@@ -178,10 +178,19 @@ struct event_layer_open {
     uint64_t offset[2];   /* where it begins, in its own stream */
 };
 
+enum protection { /* of what a layer carried */
+    PROTECTION_NONE,   /* it protects nothing, or there was nothing */
+    PROTECTION_SEALED, /* it is encrypted, and nobody gave any keys */
+    PROTECTION_CLOSED, /* ... and the keys that were given do not open all of it */
+    PROTECTION_OPENED  /* it was decrypted */
+};
+
 struct event_layer_close {
     struct text protocol;  /* final */
     struct text head[2];   /* first 64 bytes; of opaque layers only */
     struct text detail;    /* JSON or none */
+    struct text failure;   /* why it came to nothing, for people: "the client refused ..."; none */
+    enum protection protection;
     struct classification ndpi;
 };
 

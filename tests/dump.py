@@ -140,7 +140,7 @@ class Dump:
         return "\n".join(self.out) + "\n"
 
 
-def brief(path):
+def brief(path, verdicts=False):
     """Sessions and findings only, for the scripts."""
     d = Dump(path)
     for s in d.rows("SELECT s.*, (SELECT group_concat(protocol, '>') FROM (SELECT protocol FROM "
@@ -148,6 +148,8 @@ def brief(path):
         d.say("session %d: %s %s" % (s["id"], s["mechanism"], s["outcome"]),
               "" if s["cause"] is None else "(%s)" % s["cause"],
               fields(s, "status", "accepted", "end_reason", "end_side"), s["layers"])
+        if verdicts:
+            d.say("  verdict", shown(s["verdict"], 400))
         for l in d.rows("SELECT protocol, detail FROM layer WHERE flow_id=? AND detail IS NOT NULL "
                         "AND (SELECT min(id) FROM session WHERE flow_id=layer.flow_id)=? ORDER BY id",
                         s["flow_id"], s["id"]):

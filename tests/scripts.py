@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Script tests: each scripts/*.txt is a conversation, then a line "---", then what switchtap says
-about it: sessions and findings. `scripts.py --update [NAME...]` writes the second half anew."""
+about it: sessions and findings, with a comment "# verdicts" those as well. `scripts.py --update [NAME...]` writes the second half anew."""
 import glob
 import os
 import sys
@@ -22,7 +22,7 @@ with common.folder() as work:
             script, _, want = file.read().partition("\n---\n")
         build.build(script, pcap)
         common.read(pcap, database)
-        got = dump.brief(database)
+        got = dump.brief(database, "# verdicts" in script)
         if common.UPDATE and got != want:
             with open(path, "w", encoding="utf-8") as out:
                 out.write(script + "\n---\n" + got)

@@ -11,7 +11,8 @@ records can be sealed (TLS 1.3, ChaCha20-Poly1305):
 
     tlsserver(alpn=h2)    ServerHello, and sealed EncryptedExtensions and Finished
     tlsclient()           the client's Finished
-    app(items...)         a record of application data; options: type=21 pad=N, bad: a byte of it is
+    app(items...)         a record of application data, or under the keys of the handshake in front
+                          of tlsclient(); options: type=21 pad=N, bad: a byte of it is
                           altered, split=N: in records of N bytes
     early(items...)       the same as early data (earlydata in both hellos), earlyend() its end
     keyupdate()           and the keys that follow
@@ -173,6 +174,8 @@ def app(builder, side, words):
             piece, at = builder.piece(side, words, at)
             plain += piece
     size = o.get("split", len(plain)) or 1
+    if builder.flow["tls"].side[side][2] is None:
+        builder.flow["tls"].epoch(side, "handshake")
     return b"".join(builder.flow["tls"].seal(side, o.get("type", 23), plain[k:k + size],
                                              o.get("pad", 0), "bad" in o)
                     for k in range(0, len(plain) or 1, size))

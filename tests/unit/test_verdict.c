@@ -278,6 +278,19 @@ START_TEST(test_docker)
 }
 END_TEST
 
+START_TEST(test_protection_failed)
+{
+    struct verdict verdict = tunnel(MECHANISM_CONNECT, OUTCOME_SWITCHED);
+    verdict.failure = TEXT_LITERAL("the client refused the server's certificate (unknown_ca)");
+    ck_assert_str_eq(sentence(&verdict), "switched to a tunnel, but in it the client refused the "
+                                         "server's certificate (unknown_ca); the client ended the "
+                                         "connection");
+    verdict.mechanism = MECHANISM_STARTTLS;
+    verdict.accepted = TEXT_LITERAL("TLS");
+    ck_assert_ptr_nonnull(strstr(sentence(&verdict), ", but the client refused the server's"));
+}
+END_TEST
+
 Suite *verdict_suite(void)
 {
     Suite *suite = suite_create("verdict");
@@ -291,6 +304,7 @@ Suite *verdict_suite(void)
     tcase_add_test(tcase, test_socks);
     tcase_add_test(tcase, test_gnutella);
     tcase_add_test(tcase, test_docker);
+    tcase_add_test(tcase, test_protection_failed);
     suite_add_tcase(suite, tcase);
     return suite;
 }
