@@ -81,52 +81,6 @@ with 1000 "that was all".
 END
 }
 
-certificates() { # throw-away ones
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/ec.key" \
-        -out "$work/ec.pem" -days 3650 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
-        >/dev/null 2>&1
-    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/rsa.key" -out "$work/rsa.pem" \
-        -days 3650 -subj /CN=localhost >/dev/null 2>&1
-}
-
-tls_wss() {
-    npm_ws
-    certificates
-    start node "$here/programs/ws_page.js" 18111 "$work/ec.key" "$work/ec.pem"
-    listening 18111
-    sniff tls-wss 'tcp port 18111'
-    rm -f "$here/tls-wss/tls-wss.keys"
-    SSLKEYLOGFILE="$here/tls-wss/tls-wss.keys" chromium --headless --no-sandbox --disable-gpu \
-        --disable-quic --no-first-run --disable-background-networking --disable-component-update \
-        --disable-sync --disable-extensions --ignore-certificate-errors \
-        --user-data-dir="$work/profile" https://localhost:18111/ >"$work/chromium" 2>&1 &
-    browser=$!
-    wait "${pids[0]}"
-    kill "$browser" 2>/dev/null; wait "$browser" 2>/dev/null
-    chmod 644 "$here/tls-wss/tls-wss.keys"
-    done_sniffing
-    readme tls-wss "A browser's wss, with its keys" \
-        "$(chromium --version 2>/dev/null | sed 's/ built.*//;s/ *$//'), $node_version, ws $ws_version" <<'END'
-The page of chromium-ws over TLS 1.3: https and wss to the same `ws` server, with a certificate made
-for this recording. `tls-wss.keys` is the key log that Chromium wrote (SSLKEYLOGFILE).
-END
-}
-
-tls_suites() {
-    certificates
-    mkdir -p "$here/tls-suites"
-    rm -f "$here/tls-suites/tls-suites.keys"
-    sniff tls-suites 'tcp portrange 18112-18139'
-    /usr/bin/python3 "$here/programs/tls_suites.py" 18112 "$work" "$here/tls-suites/tls-suites.keys"
-    done_sniffing
-    readme tls-suites "TLS in all its ways, with the keys" "$(openssl version | cut -d' ' -f1,2)" <<'END'
-The same WebSocket conversation through `openssl s_client` and `s_server` for each kind of cipher suite
-of TLS 1.3, 1.2, 1.1 and 1.0, and with HelloRetryRequest, ALPN, padded records, key updates,
-renegotiation, resumption (by ticket, by session id, by PSK), early data taken and refused. Each has a
-port of its own; the server names in the hellos say which is which. `tls-suites.keys` has the secrets.
-END
-}
-
 python_ws() {
     start /usr/bin/python3 "$here/programs/ws_talk.py" server 18082
     listening 18082
@@ -577,13 +531,14 @@ END
 
 . "$here/record_starttls.sh"
 . "$here/record_tunnels.sh"
+. "$here/record_tls.sh"
 
 all="chromium_ws python_ws nginx_right nginx_wrong haproxy_right node_upgrade nginx_ignores nginx_refuses \
 upgrade_required h2c http2_prior http2_websocket docker_exec connect_proxy tls tls_wss tls_suites plain_http \
 firefox_ws python_libraries apache_right nginx_apache varnish_right caddy_right lighttpd_right \
 squid_connect starttls_ldap starttls_xmpp databases rdp \
 starttls_ftp starttls_nntp starttls_irc socks proxy_protocol nesting \
-starttls_mail"
+starttls_mail tls_h2_websocket tls_clients tls_starttls"
 for name in ${*:-$all}; do
     echo "recording $name"
     "${name//-/_}"

@@ -368,7 +368,7 @@ with 691; one does without. The latter two are lines typed by a shell.
 END
 }
 
-postfix_server() { # NAME PORT CERTIFICATE
+postfix_server() { # NAME PORT CERTIFICATE [PORT OF SASL]
     dir=$work/postfix-$1
     mkdir -p "$dir/conf" "$dir/queue" "$dir/data"
     chmod 755 "$dir" "$dir/queue"
@@ -393,7 +393,7 @@ smtpd_tls_key_file = $3
 tls_ssl_options = NO_TICKET
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
-smtpd_sasl_path = inet:127.0.0.1:18109
+smtpd_sasl_path = inet:127.0.0.1:${4:-18109}
 END
     cat >"$dir/conf/master.cf" <<END
 127.0.0.1:$2 inet n - n - - smtpd

@@ -28,6 +28,7 @@ struct imap {
     uint8_t repeats;   /* of the command that was invited: more lines may follow (AUTHENTICATE) */
     uint8_t literal;   /* what waits for the server's "+" is a literal of this length: */
     uint8_t deaf;      /* compressed from now on */
+    uint8_t heard;     /* the server's first line was read */
     uint8_t data_line; /* the server's line may hold literals: no text for people */
     uint64_t len, tag;
     char greeting[NAME_MOST], host[NAME_MOST];
@@ -393,6 +394,9 @@ static struct result server(struct imap *m, const struct slice *slice)
             invited(m);
         else
             grants = tagged(m, word, rest, &line.line);
+        if (!m->heard && talk_next(talk) == GREETING) /* there is none behind STARTTLS */
+            talk_forget(talk);
+        m->heard = 1;
     }
     if (m->data_line && talk_literal(&line, &len, &plus))
         talk_expect(talk, SERVER, len);

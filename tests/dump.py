@@ -35,7 +35,7 @@ class Dump:
         self.cut = cut
         self.frames = frames
         self.out = []
-        self.layers = None
+        self.numbers = {}
 
     def rows(self, sql, *args):
         return self.db.execute(sql, args).fetchall()
@@ -47,17 +47,23 @@ class Dump:
         return "@%s" % row["offset"] + ("" if self.cut else " p%s" % row["packet"])
 
     def renumbered(self, row):
-        """Row ids of layers depend on which connection's packet came first: counted flow by flow."""
+        """Row ids depend on which connection's packet came first: counted flow by flow."""
         if not self.cut:
             return row
-        if self.layers is None:
-            self.layers = {r["id"]: n for n, r in enumerate(
-                self.rows("SELECT id FROM layer ORDER BY flow_id, id"), 1)}
         row = dict(row)
         for name in ("parent_id", "successor_id", "layer_id") + (("id",) if "relation" in row else ()):
             if row.get(name) is not None:
-                row[name] = self.layers[row[name]]
+                row[name] = self.number("layer", row[name])
+        for name in ("hop_of", "other_session_id") + (("id",) if "mechanism" in row else ()):
+            if row.get(name) is not None:
+                row[name] = self.number("session", row[name])
         return row
+
+    def number(self, table, row_id):
+        if table not in self.numbers:
+            self.numbers[table] = {r["id"]: n for n, r in enumerate(
+                self.rows("SELECT id FROM %s ORDER BY flow_id, id" % table), 1)}
+        return self.numbers[table][row_id]
 
     def flow(self, f):
         self.say("flow %d %s:%d > %s:%d" % (f["id"], f["client_addr"], f["client_port"],
@@ -77,7 +83,7 @@ class Dump:
             self.say("  gap %s @%d %d bytes" % (g["sender"], g["offset"], g["length"]))
 
     def session(self, s):
-        s = self.renumbered(s)
+        row_id, s = s["id"], self.renumbered(s)
         self.say("session %d flow %d layer %s" % (s["id"], s["flow_id"], s["layer_id"]),
                  fields(s, "successor_id", "hop_of", "mechanism", "outcome", "cause", "status",
                         "end_reason", "end_side"),
@@ -89,10 +95,10 @@ class Dump:
         if not self.cut:
             self.say("  verdict", shown(s["verdict"], 400))
         for h in self.rows("SELECT * FROM header WHERE session_id=? ORDER BY message, position",
-                           s["id"]):
+                           row_id):
             self.say("  %s %s: %s" % (">" if h["message"] == "request" else "<",
                                       shown(h["name"])[1:-1], shown(h["value"], 120)))
-        for w in self.rows("SELECT * FROM websocket WHERE session_id=?", s["id"]):
+        for w in self.rows("SELECT * FROM websocket WHERE session_id=?", row_id):
             self.say("  websocket", " ".join("%s=%s" % (k, shown(w[k])) for k in w.keys()
                                              if k != "session_id" and w[k] is not None))
 
@@ -118,6 +124,7 @@ class Dump:
                            *args):
             if self.cut and f["rule"] in ("server-data-with-101", "capture-duplicate-packets"):
                 continue  # about packets, so a matter of how the bytes were cut
+            f = self.renumbered(f)
             frame = self.rows("SELECT offset FROM frame WHERE id=?", f["frame_id"])
             self.say("  finding %s %s %s" % (f["rule"], f["sender"], self.at(f)),
                      "x%d" % f["count"] if f["count"] != 1 else "",
@@ -132,7 +139,7 @@ class Dump:
         for f in self.rows("SELECT * FROM flow ORDER BY id"):
             self.flow(f)
             self.findings("flow_id=? AND session_id IS NULL", f["id"])
-        for s in self.rows("SELECT * FROM session ORDER BY id"):
+        for s in self.rows("SELECT * FROM session ORDER BY " + ("flow_id, id" if self.cut else "id")):
             self.session(s)
             self.frame_rows(s)
             self.findings("session_id=?", s["id"])

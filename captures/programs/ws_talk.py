@@ -2,7 +2,8 @@
 """Python websockets talking to itself, or only one side of it.
 
 ws_talk.py server PORT            an echo server, until it is ended
-ws_talk.py client PORT URL-PATH   a client: fragmented, compressed, binary and empty messages
+ws_talk.py client PORT URL-PATH [tls]   a client: fragmented, compressed, binary and empty messages;
+                                  over TLS it keeps its keys (SSLKEYLOGFILE)
 """
 import asyncio
 import sys
@@ -20,8 +21,8 @@ async def serve(port):
         await asyncio.Future()
 
 
-async def talk(port, path):
-    url = "ws://127.0.0.1:%d%s" % (port, path)
+async def talk(port, path, tls):
+    url = "ws%s:%d%s" % ("s://localhost" if tls else "://127.0.0.1", port, path)
     try:
         async with websockets.connect(url, subprotocols=["echo"]) as socket:
             await socket.send("plain words")
@@ -44,4 +45,4 @@ async def talk(port, path):
 if sys.argv[1] == "server":
     asyncio.run(serve(int(sys.argv[2])))
 else:
-    asyncio.run(talk(int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(talk(int(sys.argv[2]), sys.argv[3], "tls" in sys.argv[4:]))
