@@ -509,12 +509,20 @@ static void open_record(struct tls *t, enum side side, const struct tls_sealed *
 /* Room for what is in a record; NULL: decrypting ends. */
 static uint8_t *take_room(struct tls *t, size_t len)
 {
-    uint8_t *out = budget_alloc(layer_budget(t->layer), len);
+    uint8_t *out = tls_keys_lend(layer_options(t->layer)->keys, len);
+    if (out == NULL) /* TLS inside TLS has it */
+        out = budget_alloc(layer_budget(t->layer), len);
     if (out == NULL) {
         layer_limit(t->layer, "flow-memory", layer_budget(t->layer)->limit);
         tls_decrypt_stop(t, "memory limit");
     }
     return out;
+}
+
+static void give_room(struct tls *t, uint8_t *out)
+{
+    if (!tls_keys_return(layer_options(t->layer)->keys, out))
+        budget_free(layer_budget(t->layer), out);
 }
 
 int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_t len)
@@ -530,7 +538,7 @@ int tls_decrypt_record(struct tls *t, enum side side, const uint8_t *data, size_
     uint8_t *out = take_room(t, len);
     if (out != NULL)
         open_record(t, side, &sealed, out);
-    budget_free(layer_budget(t->layer), out);
+    give_room(t, out);
     return 1;
 }
 
@@ -591,7 +599,7 @@ int tls_decrypt_found(struct tls *t, enum side side, const struct tls_sealed *se
         lose_span(t, side, offset - s->lost_at, &found);
         opened(t, side, found.type, out, (size_t)found.len);
     }
-    budget_free(layer_budget(t->layer), out);
+    give_room(t, out);
     return good;
 }
 

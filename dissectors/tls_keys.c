@@ -29,6 +29,8 @@ struct tls_keys {
     struct tls_keys_counts counts;
     void (*more)(void *arg);
     void *arg;
+    int lent;
+    uint8_t lent_room[TLS_KEYS_ROOM];
 };
 
 /* --- entries --- */
@@ -57,6 +59,7 @@ void tls_keys_free(struct tls_keys *keys)
     if (keys == NULL)
         return;
     drop_entries(keys);
+    OPENSSL_cleanse(keys->lent_room, sizeof keys->lent_room);
     budget_free(keys->budget, keys);
 }
 
@@ -285,6 +288,22 @@ size_t tls_keys_find(struct tls_keys *keys, enum tls_label label,
         return 0;
     memcpy(secret, entry->secret, sizeof entry->secret);
     return entry->len;
+}
+
+uint8_t *tls_keys_lend(struct tls_keys *keys, size_t len)
+{
+    if (keys->lent || len > sizeof keys->lent_room)
+        return NULL;
+    keys->lent = 1;
+    return keys->lent_room;
+}
+
+int tls_keys_return(struct tls_keys *keys, const uint8_t *room)
+{
+    if (room != keys->lent_room)
+        return 0;
+    keys->lent = 0;
+    return 1;
 }
 
 void tls_keys_get_counts(const struct tls_keys *keys, struct tls_keys_counts *counts)

@@ -24,7 +24,8 @@ enum {
     TLS_RANDOM_SIZE = 32,
     TLS_SECRET_MAX = 48,       /* SHA-384, and the master secret */
     TLS_KEYS_MOST = 1 << 20,   /* secrets: about 90 MiB */
-    TLS_KEYS_LINE_MAX = 512    /* bytes of a line that is read */
+    TLS_KEYS_LINE_MAX = 512,   /* bytes of a line that is read */
+    TLS_KEYS_ROOM = 16384 + 2048 /* bytes of a record, RFC 5246 6.2.3 */
 };
 
 struct tls_keys;
@@ -54,6 +55,11 @@ int tls_keys_any(const struct tls_keys *keys); /* may be NULL: no */
 /* The length of the secret, 32 or 48, which is copied out; 0: not known. The caller wipes it. */
 size_t tls_keys_find(struct tls_keys *keys, enum tls_label label,
                      const uint8_t random[TLS_RANDOM_SIZE], uint8_t secret[TLS_SECRET_MAX]);
+
+/* Room for what is in one record at a time: up to TLS_KEYS_ROOM bytes, NULL where it is more or the
+ * room is lent already. tls_keys_return(): 1 where it was that room, 0: it is the caller's. */
+uint8_t *tls_keys_lend(struct tls_keys *keys, size_t len);
+int tls_keys_return(struct tls_keys *keys, const uint8_t *room);
 
 void tls_keys_get_counts(const struct tls_keys *keys, struct tls_keys_counts *counts);
 

@@ -7,6 +7,6 @@ set -eu
 work=$(mktemp -d "${TMPDIR:-/tmp}/switchtap-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$BUILD"
-$CC -O2 -o "$BUILD/generate" tests/bench/generate.c -lcrypto -lz
+$CC -O2 -o "$BUILD/generate" tests/bench/generate.c tests/bench/seal.c -lcrypto -lz
 $CC -O2 -o "$BUILD/bare_pcap" tests/bench/bare_pcap.c -lpcap
 python3 tests/bench/measure.py "$BUILD" "$PROGRAM" "$work" "$BENCH_SCALE" "$@"

@@ -11,6 +11,8 @@
  *          in each of 500 connections
  * tls      encrypted flows: a hello from each side, then records of noise; SCALE as for http
  * mixed    one chat in ten among http and tls
+ * wss      as bulk and chat in turns, inside TLS 1.3 with AES-128-GCM; SCALE is in MB; its key log
+ *          goes to standard error
  */
 #include <inttypes.h>
 #include <openssl/sha.h>
@@ -20,8 +22,10 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "seal.h"
+
 enum { ACTIVE = 500, SESSIONS = 2000, MSS = 1448 };
-enum kind { CHAT, DEFLATE, HTTP, TLS, BULK };
+enum kind { CHAT, DEFLATE, HTTP, TLS, WSS };
 
 struct connection {
     enum kind kind;
@@ -29,6 +33,9 @@ struct connection {
     uint32_t seq[2];
     uint32_t step;
     z_stream z[2];
+    int sealing; /* what is sent goes into records */
+    struct seal seal[2];
+    uint8_t random[32]; /* the client's */
 };
 
 static uint64_t seed = 88172645463325252u;
@@ -105,7 +112,16 @@ static void packet(struct connection *c, int side, unsigned flags, const uint8_t
 
 static void send_bytes(struct connection *c, int side, const void *data, size_t len)
 {
+    static uint8_t sealed[(64 << 10) + 1024];
     const uint8_t *bytes = data;
+    if (c->sealing) {
+        size_t out = 0;
+        for (size_t at = 0; at < len; at += 16384)
+            out += seal_record(&c->seal[side], 23, bytes + at, len - at < 16384 ? len - at : 16384,
+                               sealed + out);
+        bytes = sealed;
+        len = out;
+    }
     for (size_t at = 0; at < len; at += MSS)
         packet(c, side, 24, bytes + at, len - at < MSS ? len - at : MSS);
     packet(c, !side, 16, NULL, 0);
@@ -250,6 +266,8 @@ static void hello(struct connection *c, int side)
     out[len++] = 0;
     size_t rest = side ? sizeof choice - 1 : sizeof offer - 1;
     memcpy(out + len, side ? choice : offer, rest);
+    if (!side)
+        memcpy(c->random, out + sizeof client - 1, 32);
     len += rest;
     for (size_t i = 0; i < 32; i += 4)
         put32(out + len + i, noise());
@@ -329,6 +347,55 @@ static void bulk(uint64_t megabytes)
     }
 }
 
+/* The rest of a handshake: EncryptedExtensions and both Finished, which nobody verifies. */
+static void seal_connection(struct connection *c)
+{
+    static const uint8_t extensions[] = {8, 0, 0, 2, 0, 0};
+    static const char *const labels[2][2] = {
+        {"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0"},
+        {"SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"}};
+    uint8_t finished[36] = {20, 0, 0, 32}, out[200];
+    hello(c, 0);
+    hello(c, 1);
+    for (int side = 1; side >= 0; side--) {
+        size_t len = 0;
+        seal_begin(&c->seal[side], c->random, labels[side][0], stderr);
+        if (side)
+            len = seal_record(&c->seal[1], 22, extensions, sizeof extensions, out);
+        len += seal_record(&c->seal[side], 22, finished, sizeof finished, out + len);
+        send_bytes(c, side, out, len);
+        seal_begin(&c->seal[side], c->random, labels[side][1], stderr);
+    }
+    c->sealing = 1;
+}
+
+/* Connections of 8 MB one after the other: large frames, then a chat. */
+static void wss(uint64_t megabytes)
+{
+    static uint8_t data[65000], out[65100];
+    for (uint32_t n = 0; n < megabytes / 8; n++) {
+        struct connection c;
+        open_connection(&c, WSS, n);
+        seal_connection(&c);
+        handshake(&c);
+        for (int i = 0; i < 100; i++) {
+            int side = (int)(noise() & 1);
+            for (size_t k = 0; k < sizeof data; k += 4)
+                put32(data + k, noise());
+            send_bytes(&c, side, out, frame_bytes(out, 0x82, side == 0, data, sizeof data));
+        }
+        for (int i = 0; i < 10000; i++)
+            say(&c, i & 1);
+        send_bytes(&c, 0, out, frame_bytes(out, 0x88, 1, (const uint8_t *)"\x03\xe8", 2));
+        send_bytes(&c, 1, out, frame_bytes(out, 0x88, 0, (const uint8_t *)"\x03\xe8", 2));
+        packet(&c, 1, 17, NULL, 0);
+        packet(&c, 0, 17, NULL, 0);
+        packet(&c, 1, 16, NULL, 0);
+        seal_end(&c.seal[0]);
+        seal_end(&c.seal[1]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -341,6 +408,10 @@ int main(int argc, char **argv)
     uint32_t scale = (uint32_t)strtoul(argv[2], NULL, 10);
     if (strcmp(argv[1], "bulk") == 0) {
         bulk(scale);
+        return fflush(stdout) != 0;
+    }
+    if (strcmp(argv[1], "wss") == 0) {
+        wss(scale);
         return fflush(stdout) != 0;
     }
     int chats = strcmp(argv[1], "chat") == 0 || strcmp(argv[1], "deflate") == 0;

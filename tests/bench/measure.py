@@ -10,7 +10,8 @@ import time
 
 build, program, work, scale = sys.argv[1:5]
 wanted = sys.argv[5:]
-PROFILES = [("chat", 250), ("deflate", 120), ("bulk", 500), ("http", 60), ("tls", 60), ("mixed", 60)]
+PROFILES = [("chat", 250), ("deflate", 120), ("bulk", 500), ("http", 60), ("tls", 60), ("mixed", 60),
+            ("wss", 800)]
 
 
 def timed(command, runs=3, before=None):
@@ -34,13 +35,26 @@ def line(name, what, seconds, base, packets, peak):
         name, what, seconds, seconds / base, packets / seconds, peak), flush=True)
 
 
+def decrypting(name, seconds, megabytes, closed):
+    """What a megabyte costs more with keys than without, beside OpenSSL's own speed."""
+    report = subprocess.run(["openssl", "speed", "-seconds", "1", "-bytes", "16384", "-evp",
+                             "aes-128-gcm"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            check=False).stdout.decode().split()
+    print("%-8s decrypted and analysed: %.2f ms per MB; without keys %.2f ms; AES-128-GCM alone in "
+          "OpenSSL, records of 16 KB: %.2f ms" % (
+              name, 1e3 * seconds / megabytes, 1e3 * closed / megabytes,
+              1e3 * 2**20 / (float(report[-1].rstrip("k")) * 1000) if report else 0), flush=True)
+
+
 for name, size in PROFILES:
     if wanted and name not in wanted:
         continue
     path, db = os.path.join(work, name + ".pcap"), os.path.join(work, name + ".db")
-    with open(path, "wb") as out:
+    keys = os.path.join(work, name + ".keys")
+    with open(path, "wb") as out, open(keys, "wb") as log:
         subprocess.run([os.path.join(build, "generate"), name, str(max(1, int(size * float(scale))))],
-                       stdout=out, check=True)
+                       stdout=out, stderr=log, check=True)
+    keylog = ["--keylog", keys] if os.path.getsize(keys) else []
     counted = subprocess.run([os.path.join(build, "bare_pcap"), path], stdout=subprocess.PIPE,
                              check=True).stdout.split()
     packets = int(counted[0])
@@ -53,10 +67,13 @@ for name, size in PROFILES:
 
     base, peak = timed([os.path.join(build, "bare_pcap"), path])
     line(name, "bare pcap_loop", base, base, packets, peak)
-    seconds, peak = timed([program, "read", "-q", "--detail", "sessions", "-o", db, path],
+    seconds, peak = timed([program, "read", "-q", "--detail", "sessions", *keylog, "-o", db, path],
                           before=fresh)
     line(name, "switchtap --detail sessions", seconds, base, packets, peak)
-    full, peak = timed([program, "read", "-q", "-o", db, path], before=fresh)
+    if keylog:
+        decrypting(name, seconds, size * float(scale), timed(
+            [program, "read", "-q", "--detail", "sessions", "-o", db, path], before=fresh)[0])
+    full, peak = timed([program, "read", "-q", *keylog, "-o", db, path], before=fresh)
     line(name, "switchtap, everything stored", full, base, packets, peak)
     print("%-8s database: %d MB" % (name, os.path.getsize(db) >> 20))
     if name == "chat" and shutil.which("tshark"):

@@ -146,13 +146,28 @@ END_TEST
 /* Without memory for more the newest are kept, too. */
 START_TEST(test_keys_memory)
 {
-    budget_init(&budget, 20000, NULL);
+    budget_init(&budget, 20000 + TLS_KEYS_ROOM, NULL);
     struct tls_keys *keys = tls_keys_new(&budget, 1 << 20);
     for (unsigned i = 0; i < 1000; i++)
         add_numbered(keys, i);
     char random[65];
     (void)snprintf(random, sizeof random, "%064x", 999);
     ck_assert_int_eq(found(keys, TLS_CLIENT_TRAFFIC, random), 1 + 999 % 250);
+    discard(keys);
+}
+END_TEST
+
+START_TEST(test_keys_lend)
+{
+    struct tls_keys *keys = store(10, "");
+    uint8_t *room = tls_keys_lend(keys, TLS_KEYS_ROOM), own = 0;
+    ck_assert_ptr_nonnull(room);
+    ck_assert_ptr_null(tls_keys_lend(keys, 1));
+    ck_assert(!tls_keys_return(keys, &own));
+    ck_assert_ptr_null(tls_keys_lend(keys, 1));
+    ck_assert(tls_keys_return(keys, room));
+    ck_assert_ptr_null(tls_keys_lend(keys, TLS_KEYS_ROOM + 1));
+    ck_assert_ptr_nonnull(tls_keys_lend(keys, 1));
     discard(keys);
 }
 END_TEST
@@ -357,6 +372,7 @@ Suite *tls_decrypt_suite(void)
     tcase_add_test(keys, test_keys_broken_lines);
     tcase_add_test(keys, test_keys_room);
     tcase_add_test(keys, test_keys_memory);
+    tcase_add_test(keys, test_keys_lend);
     tcase_add_test(keys, test_keys_said_again);
     tcase_add_test(keys, test_keys_source);
     suite_add_tcase(suite, keys);
