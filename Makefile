@@ -7,7 +7,7 @@ BUILD    ?= build
 PROGRAM  ?= switchtap
 VERSION  := 0.1.0
 
-PACKAGES := libpcap libndpi sqlite3 zlib libxxhash libcrypto libnghttp2
+PACKAGES := libpcap libndpi sqlite3 zlib libxxhash libcrypto libnghttp2 libseccomp libcap-ng
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wcast-align -Wformat=2 -fno-common -Werror
 OPTIMISE ?= -O2 -g

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "commands.h"
+#include "privileges.h"
 #include "rows.h"
 #include "run.h"
 #include "signals.h"
@@ -57,6 +58,7 @@ struct live {
     struct output out;
     struct run run;
     struct capture *capture;
+    struct privileges privileges;
     struct watch *watch;                           /* NULL: quiet */
     int64_t stop_ns, next_tick_ns, next_report_ns; /* monotonic */
     int failed;
@@ -135,6 +137,21 @@ static void greet(const struct live *live)
     buffer_safe(&safe, text_of(live->options->output), SAFE_LINE);
     (void)fprintf(stderr, "listening on %s; Ctrl-C ends it\n", buffer_text(&safe));
     buffer_release(&safe);
+    if (live->options->verbose) {
+        char text[PRIVILEGES_TEXT];
+        privileges_text(&live->privileges, text);
+        (void)fprintf(stderr, "privileges: %s\n", text);
+    }
+}
+
+/* A file that root could have opened: -1, and a message that says who could not. */
+static int as_whom(const struct live *live, struct error *error)
+{
+    char text[sizeof error->text];
+    if (!live->privileges.change)
+        return -1;
+    (void)snprintf(text, sizeof text, "%s", error->text);
+    return error_set(error, "%s (as user %s: -Z)", text, live->privileges.name);
 }
 
 static int live_open(struct live *live, struct error *error)
@@ -147,9 +164,14 @@ static int live_open(struct live *live, struct error *error)
         .buffer_kib = (int)options->buffer_kib,
         .promiscuous = !options->no_promiscuous,
     };
-    live->capture = capture_open_live(&how, error);
-    if (live->capture == NULL || run_open(&live->run, options, 1, options->output, error) != 0)
+    if (privileges_choose(&live->privileges, options->user, error) != 0)
         return -1;
+    live->capture = capture_open_live(&how, error);
+    if (live->capture == NULL || privileges_drop(&live->privileges, error) != 0)
+        return -1;
+    privileges_confine(&live->privileges);
+    if (run_open(&live->run, options, 1, options->output, error) != 0)
+        return as_whom(live, error);
     if (options->quiet)
         return 0;
     live->watch = watch_new(&live->out);
@@ -242,6 +264,8 @@ static const struct option_info options[] = {
      "the kernel's buffer, in KiB; larger where packets are dropped", NULL, 1, 2097151},
     {"no-promiscuous-mode", 'p', OPTION_FLAG, offsetof(struct options, no_promiscuous), NULL, NULL,
      "see only packets for this host", NULL, 0, 0},
+    {"relinquish-privileges", 'Z', OPTION_TEXT, offsetof(struct options, user), "USER", NULL,
+     "become this user once the interface is open; root by sudo becomes who called it", NULL, 0, 0},
     OPTIONS_COUNT,
     {"duration", 0, OPTION_DURATION, offsetof(struct options, duration_ns), "TIME", NULL,
      "stop after that long: 30 (seconds), 10m, 2h", NULL, 0, 0},
@@ -268,5 +292,6 @@ const struct command command_live = {
     .missing = "",
     .least = 0,
     .most = 0,
+    .confines_itself = 1,
     .run = run,
 };

@@ -40,8 +40,10 @@ static int run(const struct options *options)
         struct summary summary = {&reading.run, &reading.info, options->output, reading.read_count,
                                   options->verbose};
         summary_print(&out, &summary);
-        if (options->verbose)
+        if (options->verbose) {
             files_list(&out, &reading);
+            output_format(&out, "\n  confined by %s\n", options->confined ? "seccomp" : "nothing");
+        }
     }
     reading_release(&reading);
     int failed = output_finish(&out);

@@ -9,6 +9,7 @@
 
 #include "classify.h"
 #include "commands.h"
+#include "privileges.h"
 
 #ifndef SWITCHTAP_VERSION
 #define SWITCHTAP_VERSION "0"
@@ -94,6 +95,11 @@ static int run(const struct command *command, int argc, char **argv)
         return STATUS_USAGE;
     case OPTIONS_RUN:
         break;
+    }
+    if (!command->confines_itself) {
+        struct privileges privileges = {0};
+        privileges_confine(&privileges);
+        options.confined = privileges.confined;
     }
     return command->run(&options);
 }

@@ -30,10 +30,11 @@ struct options {
     int argument_count;
 
     struct texts keylogs;
-    const char *output, *filter, *sensor, *interface;
+    const char *output, *filter, *sensor, *interface, *user;
     uint64_t count, snaplen, buffer_kib, memory, payload;
     int64_t duration_ns, keylog_wait_ns;
     uint64_t keylog_hold;
+    int confined; /* not asked for: it runs under a filter of system calls */
     int again, sha256, keep_secrets, quiet, verbose, list_interfaces, no_promiscuous;
     int detail, flows, overlap, checksums_off;
 
@@ -78,6 +79,7 @@ struct command {
     const struct option_info *options;
     const char *missing;   /* what to say where there are fewer than `least` arguments */
     int least, most;       /* arguments that are no options; most -1: any number */
+    int confines_itself;   /* it has to open more before it can (privileges.h) */
     int (*run)(const struct options *options);
 };
 

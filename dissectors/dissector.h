@@ -202,7 +202,7 @@ int layer_end(const struct layer *, enum session_end *end, enum side *side, int6
 void layer_detail(struct layer *, struct text json);
 
 /* What a layer that protects another one says at its end: what became of what it carried, and why
- * it came to nothing, a phrase for people (TEXT_NONE: it did not), borrowed from the state. */
+ * it came to nothing, a phrase for people, copied (TEXT_NONE: it did not). */
 void layer_protection(struct layer *, enum protection protection, struct text failure);
 
 /* The flow's budget: every allocation whose size the wire decides comes from here. */

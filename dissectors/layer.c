@@ -440,23 +440,29 @@ int layer_end(const struct layer *layer, enum session_end *end, enum side *side,
     return 1;
 }
 
-void layer_detail(struct layer *layer, struct text json)
+static void keep_text(struct layer *layer, char **kept, size_t *kept_len, struct text text)
 {
-    char *detail = budget_realloc(layer->stack->budget, layer->detail, json.len);
-    if (detail == NULL) {
+    char *copy = budget_realloc(layer->stack->budget, *kept, text.len);
+    if (copy == NULL) {
         layer_limit(layer, "flow-memory", layer->stack->budget->limit);
         return;
     }
-    if (json.len > 0)
-        memcpy(detail, json.data, json.len);
-    layer->detail = detail;
-    layer->detail_len = json.len;
+    if (text.len > 0)
+        memcpy(copy, text.data, text.len);
+    *kept = copy;
+    *kept_len = text.len;
+}
+
+void layer_detail(struct layer *layer, struct text json)
+{
+    keep_text(layer, &layer->detail, &layer->detail_len, json);
 }
 
 void layer_protection(struct layer *layer, enum protection protection, struct text failure)
 {
     layer->protection = protection;
-    layer->failure = failure;
+    if (failure.len > 0)
+        keep_text(layer, &layer->failure, &layer->failure_len, failure);
 }
 
 struct budget *layer_budget(struct layer *layer)

@@ -203,7 +203,8 @@ static void tell_close(struct layer *layer)
     out->protocol = layer->protocol;
     if (layer->detail != NULL)
         out->detail = (struct text){layer->detail, layer->detail_len};
-    out->failure = layer->failure;
+    if (layer->failure != NULL)
+        out->failure = (struct text){layer->failure, layer->failure_len};
     out->protection = layer->protection;
     if (text_is(layer->protocol, "opaque")) {
         for (int side = CLIENT; side <= SERVER; side++) {
@@ -242,6 +243,7 @@ static void free_layer(struct layer *layer)
     budget_free(budget, layer->given.block);
     budget_free(budget, layer->names);
     budget_free(budget, layer->detail);
+    budget_free(budget, layer->failure);
     budget_free(budget, layer->index);
     budget_free(budget, layer);
 }

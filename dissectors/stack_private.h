@@ -69,7 +69,8 @@ struct layer {
     char *names;             /* owns a copied `expected` */
     char *detail;
     size_t detail_len;
-    struct text failure; /* in the dissector's state */
+    char *failure;
+    size_t failure_len;
     enum protection protection;
     const char *limits[LIMITS_MAX];
     size_t limit_count;

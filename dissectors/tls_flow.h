@@ -79,7 +79,6 @@ struct tls {
     char ja4[TLS_JA4_SIZE], ja4s[TLS_JA4_SIZE];
     struct tls_certificate certificate; /* the server's */
     uint8_t data; /* a side sent application data, or may have */
-    char failure[96];
 };
 
 /* --- tls_tell.c --- */

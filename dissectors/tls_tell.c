@@ -102,8 +102,8 @@ static const char *deed(enum side side, uint8_t code)
                        : "the server refused the TLS handshake";
 }
 
-/* An alert that ends the connection before there was any data. */
-static int tell_failure(struct tls *t)
+/* An alert that ends the connection before there was any data: its length. */
+static size_t failure(const struct tls *t, char *out, size_t size)
 {
     for (int side = CLIENT; side <= SERVER && !t->data; side++) {
         const struct tls_alert *alert = &t->side[side].alert;
@@ -111,9 +111,9 @@ static int tell_failure(struct tls *t)
         if (alert->level != 2)
             continue;
         struct text name = tls_alert_name(alert->code, &room);
-        int len = snprintf(t->failure, sizeof t->failure, "%s (%.*s)",
-                           deed((enum side)side, alert->code), (int)name.len, name.data);
-        return len;
+        int len = snprintf(out, size, "%s (%.*s)", deed((enum side)side, alert->code),
+                           (int)name.len, name.data);
+        return (size_t)len;
     }
     return 0;
 }
@@ -127,7 +127,8 @@ static enum protection protection(const struct tls *t)
 
 void tls_tell(struct tls *t)
 {
-    int len = tell_failure(t);
+    char why[96];
+    size_t len = failure(t, why, sizeof why);
     tell_detail(t);
-    layer_protection(t->layer, protection(t), (struct text){t->failure, (size_t)len});
+    layer_protection(t->layer, protection(t), (struct text){why, len});
 }

@@ -3,7 +3,7 @@
 # (Debian and Ubuntu). Does nothing, and needs no rights, where all of it is there.
 set -eu
 packages="gcc make pkg-config libpcap-dev libndpi-dev libsqlite3-dev zlib1g-dev libxxhash-dev
-libssl-dev libnghttp2-dev check sqlite3 python3"
+libssl-dev libnghttp2-dev libseccomp-dev libcap-ng-dev check sqlite3 python3"
 missing=""
 for package in $packages; do
     case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true) in

@@ -107,7 +107,7 @@ START_TEST(test_named)
 {
     static const char *const names[] = {
         "failed-upgrades", "handshake-p95", "reconnects", "silent-deaths", "largest-messages",
-        "ping-rtt", "compression", "grep", "open-at", "closed-first"};
+        "ping-rtt", "compression", "grep", "open-at", "closed-first", "tls"};
     make();
     struct database *database = opened();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
