@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "privileges.h"
@@ -80,6 +81,25 @@ static void count_drops(struct live *live, const struct capture_info *info)
     run_count(&live->run, "capture.interface-dropped", info->interface_dropped);
 }
 
+/* SIGUSR1: how it goes, without a break. */
+static void answer(struct live *live)
+{
+    static const char *const names[] = {
+        "capture.packets", "capture.bytes", "capture.kernel-dropped", "capture.interface-dropped",
+        "flow.opened", "flow.ended", "flow.with-session", "flow.evicted", "bus.payloads-shed",
+        "bus.frames-shed"};
+    struct capture_info info;
+    capture_get_info(live->capture, &info);
+    count_drops(live, &info);
+    run_report(&live->run);
+    (void)fprintf(stderr, "switchtap live, process %ld:\n", (long)getpid());
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        (void)fprintf(stderr, "  %-28s %12" PRIu64 "\n", names[i],
+                      run_counted(&live->run, names[i]));
+    (void)fprintf(stderr, "  %-28s %12zu\n  %-28s %12zu\n", "memory.now", live->run.budget.used,
+                  "memory.peak", live->run.budget.peak);
+}
+
 /* Time goes by. 1: enough. */
 static int tick(struct live *live, int quiet)
 {
@@ -90,6 +110,8 @@ static int tick(struct live *live, int quiet)
         return 0;
     live->next_tick_ns = now + tick_ns;
     run_tick(&live->run, quiet);
+    if (signals_asked())
+        answer(live);
     if (now >= live->next_report_ns) {
         struct capture_info info;
         live->next_report_ns = now + report_ns;
@@ -144,6 +166,16 @@ static void greet(const struct live *live)
     }
 }
 
+/* From the storing thread. */
+static void tell_moved(void *arg, const char *path)
+{
+    struct buffer safe = {0};
+    (void)arg;
+    buffer_safe(&safe, text_of(path), SAFE_LINE);
+    (void)fprintf(stderr, "going on in %s\n", buffer_text(&safe));
+    buffer_release(&safe);
+}
+
 /* A file that root could have opened: -1, and a message that says who could not. */
 static int as_whom(const struct live *live, struct error *error)
 {
@@ -170,6 +202,8 @@ static int live_open(struct live *live, struct error *error)
     if (live->capture == NULL || privileges_drop(&live->privileges, error) != 0)
         return -1;
     privileges_confine(&live->privileges);
+    if (!options->quiet)
+        live->run.moved = tell_moved;
     if (run_open(&live->run, options, 1, options->output, error) != 0)
         return as_whom(live, error);
     if (options->quiet)
@@ -205,7 +239,7 @@ static int live_finish(struct live *live, struct error *error)
     if (run_finish(&live->run, &info, NULL, 0, 1, error) != 0)
         return -1;
     if (!live->options->quiet) {
-        struct summary summary = {&live->run, &info, live->options->output, 0,
+        struct summary summary = {&live->run, &info, store_path(live->run.store), 0,
                                   live->options->verbose};
         output_word(&live->out, "\n");
         summary_print(&live->out, &summary);
@@ -241,8 +275,17 @@ static int run(const struct options *options)
                  "them)");
         return STATUS_USAGE;
     }
+    if ((options->keep > 0 && options->rotate == NULL) ||
+        (options->rotate != NULL && (options->max_size > 0 || options->max_age_ns > 0))) {
+        complain(options->keep > 0 && options->rotate == NULL
+                     ? "live: --keep needs --rotate, whose files it counts"
+                     : "live: --rotate makes new files, --max-size and --max-age keep one: not "
+                       "both");
+        return STATUS_USAGE;
+    }
     output_init(&live.out, stdout);
     signals_catch();
+    signals_catch_question();
     int status = live_run(&live);
     run_release(&live.run);
     watch_free(live.watch);
@@ -269,6 +312,16 @@ static const struct option_info options[] = {
     OPTIONS_COUNT,
     {"duration", 0, OPTION_DURATION, offsetof(struct options, duration_ns), "TIME", NULL,
      "stop after that long: 30 (seconds), 10m, 2h", NULL, 0, 0},
+    OPTIONS_TITLE("Long runs"),
+    {"rotate", 0, OPTION_TEXT, offsetof(struct options, rotate), "SIZE|TIME", NULL,
+     "go on in a new file (NAME-000001.db, ...) at that size (64M, 1G) or age (30m, 24h)", NULL, 0,
+     0},
+    {"keep", 0, OPTION_NUMBER, offsetof(struct options, keep), "N", NULL,
+     "with --rotate: only the newest N files stay", NULL, 1, 1000000},
+    {"max-size", 0, OPTION_SIZE, offsetof(struct options, max_size), "SIZE", NULL,
+     "keep the database below that: the oldest connections that have ended go", NULL, 4 << 20, 0},
+    {"max-age", 0, OPTION_DURATION, offsetof(struct options, max_age_ns), "TIME", NULL,
+     "connections that ended longer ago go: 30m, 24h, 7d", NULL, 0, 0},
     OPTIONS_TITLE("Options"),
     OPTIONS_OUTPUT,
     OPTIONS_STORING("switching", "0"),

@@ -235,6 +235,21 @@ static void flow_side(struct show *show, struct query *query, const char *name, 
     buffer_release(&text);
 }
 
+/* The other files of a series that tell of this connection, too. */
+static void show_continuation(struct show *show)
+{
+    struct query *query = show_query(show, "SELECT direction, file FROM continuation WHERE "
+                                           "flow_id = :flow GROUP BY direction ORDER BY direction");
+    while (query != NULL && show_step(show, query)) {
+        struct buffer text = {0};
+        buffer_word(&text, listing_is(query, 0, "to") ? "goes on in " : "began in ");
+        listing_text(&text, query, 1);
+        show_field(show, "other files", &text);
+        buffer_release(&text);
+    }
+    query_free(query);
+}
+
 static void show_flow(struct show *show)
 {
     struct query *query = show_query(
@@ -275,6 +290,8 @@ static void show_flow(struct show *show)
     }
     buffer_release(&text);
     query_free(query);
+    if (database_has(show->database, "continuation")) /* files made before there were series */
+        show_continuation(show);
 }
 
 /* ---------------------------------------------------------------- the handshake */

@@ -318,6 +318,17 @@ static int query_failed(struct database *database, int result, struct error *err
     }
 }
 
+int database_has(struct database *database, const char *table)
+{
+    sqlite3_stmt *statement = NULL;
+    int has = sqlite3_prepare_v2(database->db, "SELECT 1 FROM sqlite_schema WHERE name = ? AND "
+                                 "type = 'table'", -1, &statement, NULL) == SQLITE_OK &&
+              sqlite3_bind_text(statement, 1, table, -1, SQLITE_STATIC) == SQLITE_OK &&
+              sqlite3_step(statement) == SQLITE_ROW;
+    (void)sqlite3_finalize(statement);
+    return has;
+}
+
 struct query *database_query(struct database *database, const char *sql, struct error *error)
 {
     const char *rest = sql;

@@ -24,6 +24,9 @@ void database_close(struct database *database);
  * afterwards, the file is as it was. Does nothing where all captures have ended. 0 or -1. */
 int database_complete(struct database *database, struct error *error);
 
+/* Is there a table of that name? Files that an older program made may lack some. */
+int database_has(struct database *database, const char *table);
+
 /* A statement of ours or of the user; one statement only (trailing text that is not comment or
  * white space is an error), read-only. NULL with SQLite's message. */
 struct query *database_query(struct database *database, const char *sql, struct error *error);

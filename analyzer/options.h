@@ -32,7 +32,9 @@ struct options {
     struct texts keylogs;
     const char *output, *filter, *sensor, *interface, *user;
     uint64_t count, snaplen, buffer_kib, memory, payload;
-    int64_t duration_ns, keylog_wait_ns;
+    int64_t duration_ns, keylog_wait_ns, max_age_ns;
+    const char *rotate; /* a size or a time */
+    uint64_t keep, max_size;
     uint64_t keylog_hold;
     int confined; /* not asked for: it runs under a filter of system calls */
     int again, sha256, keep_secrets, quiet, verbose, list_interfaces, no_promiscuous;

@@ -9,6 +9,11 @@
 
 #include "times.h"
 
+enum {
+    KEEP_BOUNDED = 2,      /* files of a bounded database: one, and one that a reader holds */
+    ROTATE_LEAST = 1 << 20 /* bytes; an empty database has a third of that */
+};
+
 /* ---------------------------------------------------------------- a sink that counts */
 
 static int tally_write(void *arg, struct batch *batch)
@@ -68,16 +73,45 @@ static int run_open_keys(struct run *run, const struct options *options, int liv
     return run->keylog != NULL ? 0 : -1;
 }
 
+/* How long a database may become, and what comes then. */
+static int run_lengths(const struct options *options, const char *database,
+                       struct store_options *store, struct error *error)
+{
+    store->bounded = options->max_size > 0 || options->max_age_ns > 0;
+    store->max_bytes = options->max_size;
+    store->max_age_ns = options->max_age_ns;
+    store->keep = store->bounded ? KEEP_BOUNDED : options->keep;
+    if (options->rotate != NULL || store->bounded)
+        store->series = database;
+    if (options->rotate == NULL)
+        return 0;
+    size_t len = strlen(options->rotate);
+    int is_size = strchr("KMG", options->rotate[len - 1]) != NULL;
+    if (is_size ? options_size(options->rotate, &store->rotate_bytes) == 0 &&
+                      store->rotate_bytes >= ROTATE_LEAST
+                : strchr("smhd", options->rotate[len - 1]) != NULL &&
+                      times_parse_duration(options->rotate, &store->rotate_ns) == 0 &&
+                      store->rotate_ns > 0)
+        return 0;
+    return error_set(error, "--rotate needs a size such as 64M or 1G (at least 1M), or a time such "
+                     "as 30m or 24h, not '%s'", options->rotate);
+}
+
 int run_open(struct run *run, const struct options *options, int live, const char *database,
              struct error *error)
 {
-    *run = (struct run){.first_ns = INT64_MIN, .last_ns = INT64_MIN};
+    *run = (struct run){.first_ns = INT64_MIN, .last_ns = INT64_MIN, .moved = run->moved,
+                        .moved_arg = run->moved_arg};
     struct store_options store = {
         .keep_secrets = options->keep_secrets > 0,
         .all_flows = options->flows == FLOWS_ALL,
         .live = live,
         .sensor = options->sensor,
+        .moved = run->moved,
+        .moved_arg = run->moved_arg,
     };
+    if (live && run_lengths(options, database, &store, error) != 0)
+        return -1;
     budget_init(&run->budget, as_size(options->memory), NULL);
     if (run_open_keys(run, options, live, error) != 0)
         return -1;

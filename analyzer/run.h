@@ -33,6 +33,8 @@ struct run {
     struct decoder *decoder;
     struct flow_table *flows;
     struct store *store;
+    void (*moved)(void *arg, const char *path); /* live: set it before run_open() is called, or */
+    void *moved_arg;                            /* NULL; struct store_options has what it is */
     struct bus *bus;
     uint64_t packets;          /* that were decoded */
     int64_t first_ns, last_ns; /* of the packets, INT64_MIN before the first */

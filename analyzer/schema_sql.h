@@ -13,5 +13,6 @@ extern const char schema_views_sql[];
 extern const char schema_cross_sql[]; /* :capture; needs websocket_accept() */
 extern const char schema_cross_layers_sql[]; /* :capture; after the one before */
 extern const char schema_remove_sql[]; /* :fingerprint */
+extern const char schema_continue_sql[]; /* :capture; `before` is attached, temp.open_flow filled */
 
 #endif

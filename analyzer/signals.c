@@ -12,7 +12,7 @@
 
 #include "options.h"
 
-static volatile sig_atomic_t seen;
+static volatile sig_atomic_t seen, asked;
 static struct capture *volatile waked;
 static const char *volatile folder_to_remove;
 static const char *const *volatile files_to_remove;
@@ -33,6 +33,31 @@ static void handle(int signal_number)
     if (waked != NULL)
         capture_interrupt(waked);
     errno = before;
+}
+
+static void handle_question(int signal_number)
+{
+    int before = errno;
+    (void)signal_number;
+    asked = 1;
+    if (waked != NULL)
+        capture_interrupt(waked);
+    errno = before;
+}
+
+void signals_catch_question(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handle_question;
+    (void)sigaction(SIGUSR1, &action, NULL);
+}
+
+int signals_asked(void)
+{
+    int was = asked;
+    asked = 0;
+    return was;
 }
 
 void signals_catch(void)

@@ -10,6 +10,10 @@
 /* From now on; the main thread only. */
 void signals_catch(void);
 
+/* SIGUSR1, too: signals_asked() says once for each that came that somebody wants to know. */
+void signals_catch_question(void);
+int signals_asked(void);
+
 /* How many came so far. */
 int signals_seen(void);
 

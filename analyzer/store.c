@@ -10,6 +10,7 @@
 
 #include "../dissectors/utf8.h"
 #include "schema_sql.h"
+#include "series.h"
 #include "store_private.h"
 #include "times.h"
 
@@ -17,9 +18,14 @@
 #define SWITCHTAP_VERSION "0.1.0"
 #endif
 
-enum { CHANGES_MOST = 50000 }; /* rows of a transaction */
+enum {
+    CHANGES_MOST = 50000, /* rows of a transaction */
+    ROW_BYTES = 150,      /* of a row without its payload, about */
+    WRITTEN_LEAST = 256 << 10
+};
 
 static const int64_t commit_ns = 1000000000;
+static const int64_t house_ns = 100000000; /* between looks at sizes and ages */
 
 static const char *const statements[STATEMENT_COUNT] = {
     [INSERT_FLOW] =
@@ -127,6 +133,7 @@ int store_run(struct store *store, sqlite3_stmt *statement)
     int result = sqlite3_reset(statement);
     (void)sqlite3_clear_bindings(statement);
     store->changes++;
+    store->written += ROW_BYTES;
     return result == SQLITE_OK ? 0 : store_failed(store, result);
 }
 
@@ -185,7 +192,7 @@ const char *store_side(enum side side)
 
 /* ---------------------------------------------------------------- transactions */
 
-static int64_t monotonic_ns(void)
+int64_t store_now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -198,7 +205,7 @@ static int store_exec(struct store *store, const char *sql)
     return result == SQLITE_OK ? 0 : store_failed(store, result);
 }
 
-static int begin(struct store *store)
+int store_transaction(struct store *store)
 {
     if (store->error.text[0] != '\0')
         return -1;
@@ -208,11 +215,12 @@ static int begin(struct store *store)
         return -1;
     store->in_transaction = 1;
     store->changes = 0;
-    store->begun_ns = monotonic_ns();
+    store->written = 0;
+    store->begun_ns = store_now_ns();
     return 0;
 }
 
-static int commit(struct store *store)
+int store_commit(struct store *store)
 {
     if (store->error.text[0] != '\0')
         return -1;
@@ -224,10 +232,24 @@ static int commit(struct store *store)
     return 0;
 }
 
+/* Commits, and does what is only done between transactions. */
+static int house(struct store *store)
+{
+    const struct store_options *options = &store->options;
+    if (store_commit(store) != 0)
+        return -1;
+    if (store->written_most == 0 && store_now_ns() - store->housed_ns < house_ns)
+        return 0;
+    store->housed_ns = store_now_ns();
+    if (store_series_due(store) && store_series_next(store) != 0)
+        return -1;
+    return options->bounded ? store_retain(store) : 0;
+}
+
 static int sink_write(void *arg, struct batch *batch)
 {
     struct store *store = arg;
-    if (begin(store) != 0)
+    if (store_transaction(store) != 0)
         return -1;
     for (size_t i = 0; i < batch->count; i++) {
         if (store_event(store, &batch->events[i]) != 0 || store->error.text[0] != '\0') {
@@ -235,14 +257,16 @@ static int sink_write(void *arg, struct batch *batch)
             return -1;
         }
     }
-    if (store->changes >= CHANGES_MOST || monotonic_ns() - store->begun_ns >= commit_ns)
-        return commit(store);
+    if (store->changes >= CHANGES_MOST ||
+        (store->written_most > 0 && store->written >= store->written_most) ||
+        store_now_ns() - store->begun_ns >= commit_ns)
+        return house(store);
     return 0;
 }
 
 static int sink_flush(void *arg)
 {
-    return commit(arg);
+    return house(arg);
 }
 
 struct sink store_sink(struct store *store)
@@ -279,22 +303,41 @@ static int load_key(struct store *store)
     return sqlite3_finalize(statement);
 }
 
+/* Where the size of the file matters it is looked at sixteen times on the way there, and the log is
+ * as short as that. */
+void store_pace(struct store *store)
+{
+    uint64_t most = store->options.max_bytes > 0 ? store->options.max_bytes
+                                                 : store->options.rotate_bytes;
+    if (most == 0)
+        return;
+    store->written_most = most / 16 > WRITTEN_LEAST ? most / 16 : WRITTEN_LEAST;
+    uint64_t pages = store->written_most / 8192;
+    if (pages < 1000)
+        (void)sqlite3_wal_autocheckpoint(store->db, (int)pages);
+}
+
 struct store *store_open(const char *path, const struct store_options *options, struct error *error)
 {
     struct store *store = calloc(1, sizeof *store);
-    if (store == NULL || (store->path = strdup(path)) == NULL) {
+    uint64_t number = options->series != NULL ? series_newest(path) : 0;
+    if (store == NULL || (store->path = series_path(path, number)) == NULL) {
         (void)error_set(error, "out of memory");
         free(store);
         return NULL;
     }
     store->options = *options;
+    store->began_file_ns = times_now();
+    store->retained_ns = store_now_ns();
     store->redact.off = options->keep_secrets;
-    if (database_writer_open(&store->writer, path, options->live, error) != 0) {
+    store->number = number;
+    if (database_writer_open(&store->writer, store->path, options->live, error) != 0) {
         free(store->path);
         free(store);
         return NULL;
     }
     store->db = store->writer.db;
+    store_pace(store);
     int result = load_key(store);
     if (result == SQLITE_OK)
         return store;
@@ -378,7 +421,7 @@ int store_begin(struct store *store, const struct store_source *source, struct e
 {
     store->began = 1;
     forget_capture(store);
-    int result = begin(store);
+    int result = store_transaction(store);
     if (result == 0 && source->fingerprint != NULL)
         result = database_script(store->db, schema_remove_sql, 0, source->fingerprint) == SQLITE_OK
                      ? 0
@@ -386,7 +429,7 @@ int store_begin(struct store *store, const struct store_source *source, struct e
     if (result == 0)
         result = capture_insert(store, source);
     if (result == 0)
-        result = commit(store);
+        result = store_commit(store);
     if (result != 0)
         return tell(store, error);
     number_rows(store);
@@ -396,7 +439,7 @@ int store_begin(struct store *store, const struct store_source *source, struct e
 int store_add_file(struct store *store, const struct store_file *file, struct error *error)
 {
     sqlite3_stmt *insert = NULL;
-    if (begin(store) != 0)
+    if (store_transaction(store) != 0)
         return tell(store, error);
     int result = sqlite3_prepare_v2(
         store->db, "INSERT INTO capture_file (capture_id, position, path, size, fingerprint, "
@@ -506,14 +549,14 @@ static int judge(struct store *store)
 int store_finish(struct store *store, const struct capture_info *info, int64_t first_packet_ns,
                  int64_t last_packet_ns, struct store_summary *summary, struct error *error)
 {
-    int result = begin(store);
+    int result = store_transaction(store);
     if (result == 0)
         result = count_gaps_dropped(store);
     if (result == 0)
-        result = commit(store);
+        result = store_commit(store);
     if (result == 0) {
         int code = database_writer_index(&store->writer);
-        result = code == SQLITE_OK ? begin(store) : store_failed(store, code);
+        result = code == SQLITE_OK ? store_transaction(store) : store_failed(store, code);
     }
     if (result == 0)
         result = judge(store);
@@ -522,14 +565,25 @@ int store_finish(struct store *store, const struct capture_info *info, int64_t f
     if (result == 0)
         result = summarise(store, summary);
     if (result == 0)
-        result = commit(store);
+        result = store_commit(store);
     forget_capture(store);
     return result == 0 ? 0 : tell(store, error);
 }
 
+const char *store_path(const struct store *store)
+{
+    return store->path;
+}
+
+uint64_t store_files(const struct store *store)
+{
+    return store->files;
+}
+
 void store_close(struct store *store)
 {
-    if (store->in_transaction && commit(store) != 0)
+    store_series_wait(store);
+    if (store->in_transaction && store_commit(store) != 0)
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);

@@ -17,6 +17,20 @@ struct store_options {
                       (what came before on such a flow is kept, bounded, and written then) */
     int live;           /* commit at least once a second, WAL */
     const char *sensor; /* or NULL */
+
+    /* A series of files (series.h), or NULL: going on in the next one at that size or age (0: not),
+     * the newest `keep` of them stay (0: all). `moved` is told, in the storing thread. */
+    const char *series;
+    uint64_t rotate_bytes, keep;
+    int64_t rotate_ns;
+    void (*moved)(void *arg, const char *path);
+    void *moved_arg;
+
+    /* One bounded file: the oldest flows that have ended go (0: not). bounded: either of both; the
+     * series goes on, too, where a reader that does not end makes the log grow. */
+    int bounded;
+    uint64_t max_bytes;
+    int64_t max_age_ns;
 };
 
 struct store_source { /* one capture */
@@ -59,6 +73,12 @@ struct store_summary {
 /* After bus_close: cross-connection work, ends the capture with its totals. 0 or -1. */
 int store_finish(struct store *store, const struct capture_info *info, int64_t first_packet_ns,
                  int64_t last_packet_ns, struct store_summary *summary, struct error *error);
+
+/* The file that is written now; borrowed. While the sink runs only from there. */
+const char *store_path(const struct store *store);
+
+/* How many files of a series were begun after the first. */
+uint64_t store_files(const struct store *store);
 
 /* What went wrong in the sink, for bus_close() < 0. */
 const char *store_error(const struct store *store);

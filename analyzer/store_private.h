@@ -125,7 +125,13 @@ struct store_flow {
     struct store_finding *findings; /* without a session */
 };
 
-enum { STORE_SCRATCHES = 6 };
+enum {
+    STORE_SCRATCHES = 6,
+    STORE_LOG_MOST = 32 << 20, /* bytes of the write-ahead log of a bounded database */
+    STORE_BUSY_MS = 60000
+};
+
+struct store_finisher;
 
 struct store {
     char *path;
@@ -137,6 +143,8 @@ struct store {
     struct error error; /* of the sink; sticky */
     int in_transaction, began;
     uint64_t changes;     /* rows of this transaction */
+    uint64_t written;     /* bytes of payloads of this transaction, and some for each row */
+    uint64_t written_most; /* ... before it is committed; 0: no matter */
     int64_t begun_ns;     /* of this transaction, monotonic */
     int64_t capture;      /* row; 0: none */
     uint32_t file_count;
@@ -146,6 +154,12 @@ struct store {
     size_t bucket_count, flow_count;
     struct store_flow *last; /* the one the last event was about */
     struct store_finding *findings; /* of the capture itself */
+    struct store_finisher *finisher; /* of the file before; NULL: none */
+    uint64_t number, files;          /* of the series: this one, those begun here */
+    int64_t began_file_ns;
+    int64_t housed_ns, retained_ns; /* monotonic: the last time it was done */
+    int64_t aged_ns;                /* ... the next look at ages */
+    uint64_t removed_flows, removed_sessions;
     struct buffer scratch[STORE_SCRATCHES]; /* redacted texts, until their statement has run */
 };
 
@@ -170,6 +184,29 @@ void store_bind_count(sqlite3_stmt *statement, int column, uint64_t value);
 void store_bind_unless(sqlite3_stmt *statement, int column, int64_t value, int64_t none);
 
 const char *store_side(enum side side); /* NULL: neither */
+
+/* Begins a transaction where none is open; commits. 0 or -1. */
+int store_transaction(struct store *store);
+int store_commit(struct store *store);
+
+int64_t store_now_ns(void); /* monotonic */
+
+/* A file was opened: how often it is looked at. */
+void store_pace(struct store *store);
+
+/* ---- store_series.c: between transactions ---- */
+
+/* Is it time for the next file? */
+int store_series_due(struct store *store);
+/* Goes on in it. 0 or -1. */
+int store_series_next(struct store *store);
+/* Waits for the last touches of the file before. */
+void store_series_wait(struct store *store);
+
+/* ---- store_retain.c: between transactions ---- */
+
+/* Removes what is too old or too much, for a bounded time. 0 or -1. */
+int store_retain(struct store *store);
 
 /* ---- store_flow.c ---- */
 

@@ -631,6 +631,7 @@ static int frame_insert(struct store *store, const struct event *event, int64_t 
     (void)sqlite3_bind_int(insert, 15, frame->compressed != 0);
     store_bind_unless(insert, 17, frame->rtt_ns, -1);
     bind_payload(insert, 18, frame);
+    store->written += frame->payload.len;
     return store_run(store, insert);
 }
 

@@ -8,7 +8,7 @@ bytes() {
 }
 echo '/* Made by schema/embed.sh from the .sql files. */'
 echo '#include "schema_sql.h"'
-for file in tables indexes indexes_frame views cross cross_layers remove; do
+for file in tables indexes indexes_frame views cross cross_layers remove continue; do
     echo "const char schema_${file}_sql[] = {"
     bytes "$file.sql"
     echo '0};'

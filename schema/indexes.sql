@@ -22,3 +22,5 @@ CREATE INDEX IF NOT EXISTS finding_frame ON finding(frame_id) WHERE frame_id IS 
 CREATE INDEX IF NOT EXISTS finding_other ON finding(other_session_id)
     WHERE other_session_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS gap_flow ON gap(flow_id);
+CREATE INDEX IF NOT EXISTS continuation_flow ON continuation(flow_id);
+CREATE INDEX IF NOT EXISTS continuation_session ON continuation(session_id);

@@ -11,6 +11,7 @@ DELETE FROM frame WHERE session_id IN (SELECT id FROM temp.gone_session);
 DELETE FROM header WHERE session_id IN (SELECT id FROM temp.gone_session);
 DELETE FROM websocket WHERE session_id IN (SELECT id FROM temp.gone_session);
 DELETE FROM session WHERE id IN (SELECT id FROM temp.gone_session);
+DELETE FROM continuation WHERE flow_id IN (SELECT id FROM temp.gone_flow);
 DELETE FROM layer WHERE flow_id IN (SELECT id FROM temp.gone_flow);
 DELETE FROM gap WHERE flow_id IN (SELECT id FROM temp.gone_flow);
 DELETE FROM finding WHERE capture_id IN (SELECT id FROM temp.gone);
