@@ -31,7 +31,7 @@ UNITS        := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c))
 UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUILD)/suites.o
 
-.PHONY: all deps demo check check-quick check-deps check-style bench clean
+.PHONY: all deps demo check check-quick check-deps check-style bench soak clean
 
 all: $(PROGRAM)
 
@@ -86,6 +86,10 @@ check-style:
 bench: deps
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) CC=$(CC) sh tests/bench/bench.sh
+
+# Ten minutes of live capture under a steady load.
+soak: all
+	python3 tests/soak.py
 
 clean:
 	rm -rf $(BUILD) $(PROGRAM)

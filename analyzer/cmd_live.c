@@ -283,6 +283,12 @@ static int run(const struct options *options)
                        "both");
         return STATUS_USAGE;
     }
+    struct store_options lengths = {0};
+    struct error error = {""};
+    if (run_lengths(options, options->output, &lengths, &error) != 0) {
+        complain("live: %s", error.text);
+        return STATUS_USAGE;
+    }
     output_init(&live.out, stdout);
     signals_catch();
     signals_catch_question();

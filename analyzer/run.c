@@ -73,8 +73,7 @@ static int run_open_keys(struct run *run, const struct options *options, int liv
     return run->keylog != NULL ? 0 : -1;
 }
 
-/* How long a database may become, and what comes then. */
-static int run_lengths(const struct options *options, const char *database,
+int run_lengths(const struct options *options, const char *database,
                        struct store_options *store, struct error *error)
 {
     store->bounded = options->max_size > 0 || options->max_age_ns > 0;

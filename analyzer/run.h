@@ -44,6 +44,11 @@ struct run {
     struct store_summary summary;
 };
 
+/* How long a database may become, and what comes then: from the options into those of the store.
+ * 0; -1: they make no sense, with a message. */
+int run_lengths(const struct options *options, const char *database, struct store_options *store,
+                struct error *error);
+
 /* Reads key logs and opens the database. 0 or -1; run_release() in both cases. */
 int run_open(struct run *run, const struct options *options, int live, const char *database,
              struct error *error);
