@@ -107,7 +107,8 @@ static int run(const struct command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for the widths of characters */
-    (void)signal(SIGPIPE, SIG_IGN);       /* a closed pipe is an error of the write */
+    (void)signal(SIGPIPE, SIG_IGN);       /* a closed pipe is an error of the write, */
+    (void)signal(SIGXFSZ, SIG_IGN);       /* and so is a limit of file sizes */
     tzset();
     if (argc < 2) {
         struct output out;
