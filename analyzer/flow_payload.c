@@ -338,6 +338,7 @@ void flow_work_start(struct flow_table *table, struct flow *flow, unsigned dir,
     work->flow = flow;
     work->table = table;
     work->wait_since_ns = -1;
+    work->carried.active_ns = INT64_MIN;
     work->classify_left = table->classifier != NULL ? CLASSIFY_PACKETS : 0;
     budget_init(&work->budget, table->options.flow_memory, table->budget);
     work->stack =
@@ -573,6 +574,24 @@ static int64_t flow_idle_ns(const struct flow *flow, int64_t time_ns)
     return time_ns > since ? time_ns - since : 0;
 }
 
+/* How it is for the sessions: TLS ends its streams in records of its own, in front of what TCP
+ * does, and these are no traffic. */
+static void flow_over(const struct flow *flow, enum flow_end end, int64_t time_ns,
+                      struct event_flow_close *close)
+{
+    close->session_end = flow_session_end(end);
+    close->end_side = flow_end_side(flow, end);
+    close->idle_ns = flow_idle_ns(flow, time_ns);
+    if (flow->work == NULL || flow->work->carried.active_ns == INT64_MIN)
+        return;
+    int64_t since = flow->work->carried.active_ns;
+    close->idle_ns = time_ns > since ? time_ns - since : 0;
+    if (!flow->work->carried.both)
+        return;
+    close->session_end = SESSION_END_FIN;
+    close->end_side = flow->work->carried.first;
+}
+
 void flow_work_close(struct flow_table *table, struct flow *flow, enum flow_end end,
                      int64_t time_ns, uint64_t packet)
 {
@@ -585,8 +604,10 @@ void flow_work_close(struct flow_table *table, struct flow *flow, enum flow_end 
         reassembly_flush(work->reassembly, &mark);
         work_stop(table, work);
     }
-    stack_close(work->stack, flow_session_end(end), flow_end_side(flow, end),
-                flow_idle_ns(flow, time_ns), &mark);
+    work->carried = stack_carried_end(work->stack);
+    struct event_flow_close over;
+    flow_over(flow, end, time_ns, &over);
+    stack_close(work->stack, over.session_end, over.end_side, over.idle_ns, &mark);
     stack_free(work->stack);
     work->stack = NULL;
     if (work->classify_left > 0) {
@@ -650,8 +671,7 @@ void flow_close(struct flow_table *table, struct flow *flow, enum flow_end end, 
     close->last_ns = flow->last_ns;
     close->handshake = flow_handshake_of(flow);
     close->end = end;
-    close->end_side = flow_end_side(flow, end);
-    close->idle_ns = flow_idle_ns(flow, time_ns);
+    flow_over(flow, end, time_ns, close);
     for (unsigned dir = 0; dir < 2; dir++) {
         const struct flow_dir *d = &flow->dir[dir];
         close->side[flow_side(flow, dir)] = (struct event_flow_side){.packets = d->packets,

@@ -147,6 +147,7 @@ struct flow_work {
     struct budget budget;
     struct reassembly *reassembly; /* NULL: nothing is delivered any more */
     struct stack *stack;
+    struct stack_carried_end carried; /* known once the stack is closed */
     struct classify_flow *ndpi;
     struct classification classification;
     unsigned classify_left;          /* payload packets that nDPI may still see */

@@ -655,16 +655,6 @@ static int frame(struct store *store, struct store_flow *flow, struct event *eve
 
 /* ---------------------------------------------------------------- the end of a flow */
 
-static enum session_end session_end_of(enum flow_end end)
-{
-    static const enum session_end ends[] = {
-        [END_FIN] = SESSION_END_FIN,         [END_RST] = SESSION_END_RST,
-        [END_IDLE] = SESSION_END_IDLE,       [END_EVICTED] = SESSION_END_EVICTED,
-        [END_CAPTURE] = SESSION_END_CAPTURE,
-    };
-    return (size_t)end < sizeof ends / sizeof ends[0] ? ends[end] : SESSION_END_CAPTURE;
-}
-
 static int end_forgotten(struct store *store, const struct store_flow *flow, const struct end *end)
 {
     sqlite3_stmt *update = store_statement(store, END_SESSIONS_OF_FLOW);
@@ -687,7 +677,7 @@ static int flow_end_sessions(struct store *store, struct store_flow *flow,
                              const struct event *event)
 {
     const struct event_flow_close *close = &event->u.flow_close;
-    const struct end end = {close->last_ns, close->idle_ns, session_end_of(close->end),
+    const struct end end = {close->last_ns, close->idle_ns, close->session_end,
                             close->end_side};
     for (struct store_session *s = flow->sessions; s != NULL; s = s->next) {
         s->verdict.network = !s->verdict.ended;

@@ -327,39 +327,33 @@ static void websocket_close(struct watch *watch, const struct event *event)
     }
 }
 
+static const char *const end_words[] = {
+    [SESSION_END_CLOSE] = "close",
+    [SESSION_END_CLOSE_UNANSWERED] = "close unanswered",
+    [SESSION_END_FIN] = "fin",
+    [SESSION_END_RST] = "rst",
+    [SESSION_END_IDLE] = "idle",
+    [SESSION_END_EVICTED] = "given up for lack of memory",
+    [SESSION_END_CAPTURE] = "capture ends",
+};
+
 static void session_end(struct watch *watch, const struct event *event)
 {
-    static const char *const words[] = {
-        [SESSION_END_CLOSE] = "close",
-        [SESSION_END_CLOSE_UNANSWERED] = "close unanswered",
-        [SESSION_END_FIN] = "fin",
-        [SESSION_END_RST] = "rst",
-        [SESSION_END_IDLE] = "idle",
-        [SESSION_END_EVICTED] = "given up for lack of memory",
-        [SESSION_END_CAPTURE] = "capture ends",
-    };
     struct watch_session *session = session_find(watch, event);
     if (session != NULL)
-        closed(watch, event, session, words[event->u.session_end.reason],
+        closed(watch, event, session, end_words[event->u.session_end.reason],
                event->u.session_end.side);
 }
 
 /* Sessions without an end of their own end with their flow. */
 static void flow_close(struct watch *watch, const struct event *event)
 {
-    static const char *const words[] = {
-        [END_FIN] = "fin",
-        [END_RST] = "rst",
-        [END_IDLE] = "idle",
-        [END_EVICTED] = "given up for lack of memory",
-        [END_CAPTURE] = "capture ends",
-    };
     uint32_t at = *bucket(watch, event->flow);
     while (at != 0) {
         const struct watch_session *session = &watch->sessions[at - 1];
         at = session->next;
         if (session->flow == event->flow)
-            closed(watch, event, session, words[event->u.flow_close.end],
+            closed(watch, event, session, end_words[event->u.flow_close.session_end],
                    event->u.flow_close.end_side);
     }
 }

@@ -241,7 +241,7 @@ int layer_carry_open(struct layer *layer, uint64_t key, const struct handover *h
     child->switch_session = handover->session;
     child->quiet = handover->recognised_only;
     child->grant = carry_grant(layer, handover);
-    child->born_ns = newest_mark(layer).time_ns;
+    child->active_ns = newest_mark(layer).time_ns;
     layer_begin(child, handover);
     if (held)
         layer_run(child);
@@ -294,17 +294,24 @@ void layer_carry_gap(struct layer *layer, uint64_t key, enum side side, uint64_t
     layer_input_gap(child, layer_flip(child, layer_flip(layer, side)), len, &mark);
 }
 
-/* The silence between the newest byte of a carried stream and the end of its first side. */
-static void note_idle(struct layer *layer, struct layer *child, enum side side)
+int64_t layer_active_ns(struct layer *child)
 {
     const struct layer *top = layer_top(child);
-    int64_t active_ns = child->born_ns;
+    for (int side = CLIENT; side <= SERVER; side++)
+        if (top->in[side].any && !top->in[side].ended &&
+            top->in[side].newest.mark.time_ns > child->active_ns)
+            child->active_ns = top->in[side].newest.mark.time_ns;
+    return child->active_ns;
+}
+
+/* A side of a carried stream is about to end: the silence in front of the first that does. */
+static void note_idle(struct layer *layer, struct layer *child, enum side side)
+{
+    int64_t active_ns = layer_active_ns(child);
     if (child->idle_known)
         return;
     child->idle_known = 1;
-    for (int s = CLIENT; s <= SERVER; s++)
-        if (top->in[s].any && top->in[s].newest.mark.time_ns > active_ns)
-            active_ns = top->in[s].newest.mark.time_ns;
+    child->first_end = layer_flip(layer, side);
     child->idle_ns = side_mark(layer, side).time_ns - active_ns;
     if (child->idle_ns < 0)
         child->idle_ns = 0;

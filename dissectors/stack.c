@@ -838,6 +838,20 @@ int stack_done(const struct stack *stack)
     return top->children == NULL && top->in[CLIENT].done && top->in[SERVER].done;
 }
 
+struct stack_carried_end stack_carried_end(const struct stack *stack)
+{
+    struct stack_carried_end out = {.active_ns = INT64_MIN, .first = NEITHER};
+    const struct layer *top = layer_top(stack->root);
+    while (text_is(top->protocol, "tls") && top->children != NULL && top->children->idle_known) {
+        struct layer *child = top->children;
+        top = layer_top(child);
+        out.active_ns = layer_active_ns(child);
+        out.both = top->in[CLIENT].ended && top->in[SERVER].ended;
+        out.first = child->first_end;
+    }
+    return out;
+}
+
 void stack_close(struct stack *stack, enum session_end end, enum side end_side, int64_t idle_ns,
                  const struct mark *mark)
 {

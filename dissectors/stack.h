@@ -38,6 +38,14 @@ void stack_eof(struct stack *, enum side, const struct mark *);
 /* Nothing more can be learnt: no more data needs to be reassembled for this flow. */
 int stack_done(const struct stack *);
 
+/* How the stream ended that TLS carries, where that is all of the flow. */
+struct stack_carried_end {
+    int64_t active_ns; /* the time of its newest byte; INT64_MIN: no side ended, or no TLS */
+    int both;          /* sides ended: in order, whatever TCP did then */
+    enum side first;
+};
+struct stack_carried_end stack_carried_end(const struct stack *);
+
 /* Ends all layers (children first), emits what is owed, ends the open sessions that no dissector
  * ended with `end`. The mark says when. Then stack_free. */
 void stack_close(struct stack *, enum session_end end, enum side end_side, int64_t idle_ns,

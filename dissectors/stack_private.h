@@ -76,7 +76,9 @@ struct layer {
     size_t limit_count;
     int end_known; /* a carried stream that ended by itself */
     int idle_known; /* ... and how long it was silent before its first side did */
-    int64_t idle_ns, born_ns;
+    int64_t idle_ns;
+    int64_t active_ns;   /* its birth, or a later byte, as far as noted */
+    enum side first_end; /* the side, of the flow */
     enum session_end end;
     enum side end_side; /* of the flow */
 };
@@ -134,6 +136,9 @@ void layer_run(struct layer *layer);
 void layer_unlink_carry(struct layer *layer, struct layer *child);
 /* Closes and frees a layer, what it carries and its successors. */
 void layer_end_chain(struct layer *layer);
+
+/* The time of the newest byte of a carried stream, whose ends are told nowhere else. */
+int64_t layer_active_ns(struct layer *child);
 void layer_become_opaque(struct layer *layer);
 
 #endif

@@ -165,6 +165,8 @@ struct event_flow_close {
     struct event_flow_side side[2];
     enum flow_handshake handshake;
     enum flow_end end;
+    /* Of its sessions that did not end before: */
+    enum session_end session_end;
     enum side end_side; /* who sent the first FIN or the RST; NEITHER */
     int64_t idle_ns;    /* silence before the end */
     struct classification ndpi;

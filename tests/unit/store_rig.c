@@ -212,6 +212,11 @@ struct event *rig_finding(uint64_t flow, uint32_t session, enum side sender, enu
 
 struct event *rig_flow_close(uint64_t flow, enum flow_end end, enum side side)
 {
+    static const enum session_end ends[] = {
+        [END_FIN] = SESSION_END_FIN,         [END_RST] = SESSION_END_RST,
+        [END_IDLE] = SESSION_END_IDLE,       [END_EVICTED] = SESSION_END_EVICTED,
+        [END_CAPTURE] = SESSION_END_CAPTURE,
+    };
     struct event *event = rig_add(EVENT_FLOW_CLOSE, flow, 0, NEITHER);
     event->layer = 0;
     event->u.flow_close = (struct event_flow_close){
@@ -219,6 +224,7 @@ struct event *rig_flow_close(uint64_t flow, enum flow_end end, enum side side)
         .last_ns = event->time_ns,
         .handshake = HANDSHAKE_FULL,
         .end = end,
+        .session_end = ends[end],
         .end_side = side,
         .idle_ns = 77,
         .side = {{.packets = 3, .bytes = 300, .missing = 1, .retransmits = 2, .rtt_ns = 1000},
