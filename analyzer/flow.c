@@ -527,7 +527,8 @@ void flow_table_segment(struct flow_table *table, const struct segment *segment)
         dated.time_ns = 0;
         segment = &dated;
     }
-    flow_clock(table, segment->time_ns < INT64_MAX / 2 ? segment->time_ns : INT64_MAX / 2, 0);
+    if (flow_clock(&table->now_ns, segment->time_ns))
+        flow_end_due(table);
     struct flow_key key;
     unsigned dir = flow_key_of(segment, &key);
     uint32_t hash = flow_hash(table, &key);
@@ -561,24 +562,56 @@ struct flow_table *flow_table_new(const struct flow_options *options, struct bus
 
 void flow_table_tick(struct flow_table *table, int64_t now_ns)
 {
-    if (now_ns >= 0 && now_ns < INT64_MAX / 2)
-        flow_clock(table, now_ns, 1);
+    if (now_ns >= INT64_MAX / 2)
+        return;
+    (void)flow_clock(&table->now_ns, now_ns);
+    flow_end_due(table);
+}
+
+void flow_table_at(struct flow_table *table, int64_t clock_ns, uint64_t serial)
+{
+    (void)flow_clock(&table->now_ns, clock_ns);
+    if (serial > table->serial)
+        table->serial = serial;
+}
+
+uint32_t flow_table_spread(const struct flow_table *table, const struct segment *segment)
+{
+    struct flow_key key;
+    (void)flow_key_of(segment, &key);
+    return flow_hash(table, &key);
 }
 
 void flow_table_finish(struct flow_table *table)
 {
-    flow_clock(table, table->now_ns, 1);
+    flow_end_due(table);
     while (table->first != NULL)
         flow_end(table, table->first, END_CAPTURE);
+}
+
+_Static_assert((int)COUNTER_COUNT <= (int)FLOW_COUNTS_MOST, "there has to be a place for each");
+
+void flow_table_count(const struct flow_table *table, struct flow_counts *counts)
+{
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        counts->value[i] += table->counters[i];
+}
+
+void flow_counters(const struct flow_counts *counts,
+                   void (*each)(void *arg, const char *name, uint64_t value), void *arg)
+{
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        if (counts->value[i] > 0)
+            each(arg, counter_names[i], counts->value[i]);
+    }
 }
 
 void flow_table_counters(const struct flow_table *table,
                          void (*each)(void *arg, const char *name, uint64_t value), void *arg)
 {
-    for (int i = 0; i < COUNTER_COUNT; i++) {
-        if (table->counters[i] > 0)
-            each(arg, counter_names[i], table->counters[i]);
-    }
+    struct flow_counts counts = {{0}};
+    flow_table_count(table, &counts);
+    flow_counters(&counts, each, arg);
 }
 
 void flow_table_free(struct flow_table *table)

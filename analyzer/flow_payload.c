@@ -383,8 +383,6 @@ static void work_wait_add(struct flow_table *table, struct flow_work *work)
     else
         table->wait_first = work;
     table->wait_last = work;
-    int64_t due = table->now_ns + table->options.reassembly.gap_timeout_ns;
-    table->check_ns = due < table->check_ns ? due : table->check_ns;
 }
 
 /* Bytes behind a hole wait in the reassembly, which only looks at them when a packet comes: the

@@ -91,7 +91,8 @@ enum flow_flags {
     FLOW_STACK_CLOSED = 32,
     FLOW_BACKWARDS = 64,
     FLOW_CHALLENGE = 128, /* a SYN of another connection came; see challenge */
-    FLOW_TLS = 256
+    FLOW_TLS = 256,
+    FLOW_DUE = 512 /* it is in a list by `due` */
 };
 
 struct flow {
@@ -113,6 +114,7 @@ struct flow {
     int64_t listed_ns; /* table clock when it was put at the end of its list */
     struct flow *older, *newer;         /* in its class */
     struct flow *before, *after;        /* of all, by first packet */
+    struct flow *due;                   /* the next one that is due */
     uint64_t serial, first_packet;
     int64_t first_ns;
     int64_t end_ns;      /* of the last FIN or the RST */
@@ -182,8 +184,6 @@ struct flow_table {
     struct flow *first, *last;      /* by first packet */
     struct flow_work *wait_first, *wait_last;
     int64_t now_ns; /* the newest packet time so far */
-    int started;
-    int64_t check_ns; /* nothing can expire before */
     uint64_t serial;
     uint64_t counters[COUNTER_COUNT];
 };
@@ -220,9 +220,9 @@ void flow_remove(struct flow_table *table, struct flow *flow);
 /* Moves the flow to the end of its list, or to another one. */
 void flow_touch(struct flow_table *table, struct flow *flow, enum flow_class class);
 int flow_expired(const struct flow_table *table, const struct flow *flow);
-/* Sets the clock, ends what is idle (a few flows per call, all: all of them), and declares holes
- * that nobody will fill. */
-void flow_clock(struct flow_table *table, int64_t now_ns, int all);
+/* Ends what is idle and declares holes that nobody will fill, in the order in which the flows
+ * began. */
+void flow_end_due(struct flow_table *table);
 /* Evicts until `bytes` and the reserve are free; never `keep`. 0 or -1. */
 int flow_headroom(struct flow_table *table, const struct flow *keep, size_t bytes);
 

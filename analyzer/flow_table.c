@@ -15,11 +15,11 @@ enum {
     BUCKETS_LEAST = 256,
     BUCKETS_MOST = 1 << 22,
     BYTES_PER_BUCKET = 512, /* of the run's budget: about one flow per bucket when it is full */
-    EXPIRE_PER_PACKET = 4,
     CANDIDATES = 8
 };
 
 static const int64_t second_ns = 1000000000;
+static const int64_t step_ns = 100000000; /* how often it is looked for flows that are due */
 
 /* ---------------------------------------------------------------- hash: SipHash-1-3 */
 
@@ -163,9 +163,6 @@ static void flow_relist(struct flow_table *table, struct flow *flow, enum flow_c
     flow->class = (uint8_t)class;
     flow->listed_ns = table->now_ns;
     list_append(&table->lists[class], flow);
-    int64_t due = table->now_ns + table->timeout_ns[class];
-    if (due < table->check_ns)
-        table->check_ns = due;
 }
 
 void flow_touch(struct flow_table *table, struct flow *flow, enum flow_class class)
@@ -309,10 +306,21 @@ static int flow_hole_is_lost(const struct flow *flow, const struct flow_work *wo
     return lost;
 }
 
-static void flow_check_holes(struct flow_table *table, unsigned most)
+/* Flows that are due, by `due` and in no order. */
+static void flow_is_due(struct flow **due, struct flow *flow)
+{
+    if (flow->flags & FLOW_DUE)
+        return;
+    flow->flags |= FLOW_DUE;
+    flow->due = *due;
+    *due = flow;
+}
+
+/* Where a hole waits that nobody will fill. Each is looked at once per timeout. */
+static void flow_due_holes(struct flow_table *table, struct flow **due)
 {
     int64_t timeout = table->options.reassembly.gap_timeout_ns;
-    while (most-- > 0 && table->wait_first != NULL) {
+    while (table->wait_first != NULL) {
         struct flow_work *work = table->wait_first;
         if (table->now_ns - work->wait_since_ns <= timeout)
             break;
@@ -327,43 +335,80 @@ static void flow_check_holes(struct flow_table *table, unsigned most)
         }
         if (table->now_ns - work->flow->touched_ns > timeout &&
             flow_hole_is_lost(work->flow, work))
-            flow_work_flush(work, table->now_ns);
+            flow_is_due(due, work->flow);
     }
 }
 
-static void flow_expire_class(struct flow_table *table, enum flow_class class, unsigned most)
+/* All flows of a class that were silent too long: they were listed before they fell silent. */
+static void flow_due_class(struct flow_table *table, enum flow_class class, struct flow **due)
 {
-    while (most-- > 0) {
-        struct flow *flow = table->lists[class].oldest;
-        if (flow == NULL || !flow_expired(table, flow))
-            break;
-        flow_end(table, flow, END_IDLE);
+    struct flow *flow = table->lists[class].oldest;
+    for (; flow != NULL && table->now_ns - flow->listed_ns > table->timeout_ns[class];
+         flow = flow->newer) {
+        if (flow_expired(table, flow))
+            flow_is_due(due, flow);
     }
 }
 
-void flow_clock(struct flow_table *table, int64_t now_ns, int all)
+static struct flow *flow_merge_due(struct flow *a, struct flow *b)
 {
-    if (!table->started || now_ns > table->now_ns) {
-        table->now_ns = now_ns;
-        table->started = 1;
+    struct flow *head = NULL, **link = &head;
+    while (a != NULL && b != NULL) {
+        struct flow **first = a->serial < b->serial ? &a : &b;
+        *link = *first;
+        link = &(*first)->due;
+        *first = (*first)->due;
     }
-    if (table->now_ns < table->check_ns)
-        return;
-    unsigned most = all ? UINT32_MAX : EXPIRE_PER_PACKET;
-    int64_t check = INT64_MAX;
-    for (int class = 0; class < CLASS_COUNT; class++) {
-        flow_expire_class(table, (enum flow_class)class, most);
-        const struct flow *oldest = table->lists[class].oldest;
-        if (oldest != NULL && oldest->touched_ns + table->timeout_ns[class] < check)
-            check = oldest->touched_ns + table->timeout_ns[class];
+    *link = a != NULL ? a : b;
+    return head;
+}
+
+/* In the order in which they began: runs[i] has 2^i of them. */
+static struct flow *flow_sort_due(struct flow *due)
+{
+    struct flow *runs[64] = {NULL}, *sorted = NULL;
+    while (due != NULL) {
+        struct flow *run = due;
+        due = due->due;
+        run->due = NULL;
+        size_t i = 0;
+        for (; runs[i] != NULL; i++) {
+            run = flow_merge_due(runs[i], run);
+            runs[i] = NULL;
+        }
+        runs[i] = run;
     }
-    flow_check_holes(table, all && table->wait_first != NULL ? 64 : EXPIRE_PER_PACKET);
-    if (table->wait_first != NULL) {
-        int64_t due =
-            table->wait_first->wait_since_ns + table->options.reassembly.gap_timeout_ns;
-        check = due < check ? due : check;
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
+        sorted = flow_merge_due(runs[i], sorted);
+    return sorted;
+}
+
+void flow_end_due(struct flow_table *table)
+{
+    struct flow *due = NULL;
+    flow_due_holes(table, &due);
+    for (int class = 0; class < CLASS_COUNT; class++)
+        flow_due_class(table, (enum flow_class)class, &due);
+    due = flow_sort_due(due);
+    while (due != NULL) {
+        struct flow *flow = due;
+        due = flow->due;
+        flow->flags = (uint16_t)(flow->flags & ~(unsigned)FLOW_DUE);
+        if (flow_expired(table, flow))
+            flow_end(table, flow, END_IDLE);
+        else
+            flow_work_flush(flow->work, table->now_ns);
     }
-    table->check_ns = check;
+}
+
+int flow_clock(int64_t *clock_ns, int64_t time_ns)
+{
+    int64_t before = *clock_ns;
+    int64_t now = time_ns < INT64_MAX / 2 ? time_ns : INT64_MAX / 2;
+    if (now <= before)
+        return 0;
+    *clock_ns = now;
+    return now / step_ns != before / step_ns;
 }
 
 /* ---------------------------------------------------------------- life of the table */
@@ -432,7 +477,6 @@ int flow_table_init(struct flow_table *table)
 {
     flow_table_seed(table);
     flow_table_times(table);
-    table->check_ns = INT64_MAX;
     table->reserve = table->budget->limit / 8;
     return flow_table_buckets(table);
 }
