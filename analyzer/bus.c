@@ -1,22 +1,18 @@
 /*
- * The queue between the analysis and the storing thread. A batch is one block of memory: events
+ * The queues between the analysis threads and the storing thread. A batch is one block of memory: events
  * grow from its start, their strings from its end; it is full when they meet. Only whole batches
  * pass the lock, and they are recycled. What bus.h promises for live captures (shed payloads, then
  * frames, never anything else) is decided here by how many batches wait.
  */
-#include "bus.h"
-
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdalign.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "bus_private.h"
 
 enum {
     BATCH_BYTES = 256 * 1024,
@@ -24,34 +20,16 @@ enum {
     QUEUE_BATCHES = 32,
     QUEUE_BATCHES_LEAST = 4,
     EVENT_BYTES_MOST = 64 * 1024 * 1024, /* strings of one event; longer ones are cut */
-    TEXTS_MOST = 8,                      /* strings of one event */
-    SHED_SLOTS = 128,                    /* sessions whose shed frames are counted apart */
     SHED_PROBES = 8
 };
 
 static const int64_t second_ns = 1000000000;
 static const int64_t flush_default_ns = 200000000;
 
-struct bus_batch {
-    struct batch batch;
-    struct bus_batch *next;
-    size_t size;      /* of memory */
-    size_t strings;   /* offset of the lowest string in memory */
-    unsigned weight;  /* in the queue: 1, or more for a block made for one large event */
-    alignas(max_align_t) unsigned char memory[];
-};
-
-/* How much of an event is in use, and where its strings are. */
-struct shape {
-    size_t size;
-    size_t count;
-    size_t texts[TEXTS_MOST];
-};
-
 #define EVENT_SIZE(member) (offsetof(struct event, u) + sizeof(((struct event *)NULL)->u.member))
 #define EVENT_TEXT(member) offsetof(struct event, u.member)
 
-static const struct shape shapes[EVENT_KIND_COUNT] = {
+const struct bus_shape bus_shapes[EVENT_KIND_COUNT] = {
     [EVENT_FLOW_OPEN] = {EVENT_SIZE(flow_open), 0, {0}},
     [EVENT_FLOW_CLOSE] = {EVENT_SIZE(flow_close),
                           3,
@@ -99,40 +77,7 @@ static const struct shape shapes[EVENT_KIND_COUNT] = {
     [EVENT_COUNTER] = {EVENT_SIZE(counter), 1, {EVENT_TEXT(counter.name)}},
 };
 
-struct shed { /* frames of one session that were not stored */
-    uint64_t flow, frames, packet;
-    int64_t time_ns;
-    uint32_t session, layer;
-};
-
-struct bus {
-    struct bus_options options; /* with the defaults filled in */
-    unsigned reserve;           /* batches beyond queue_batches for what is never shed */
-    struct sink *sinks;
-    size_t sink_count;
-    pthread_t thread;
-
-    /* the analysis thread's */
-    struct bus_batch *filling;
-    int64_t filling_since_ns;
-    struct bus_stats stats;
-    struct shed shed[SHED_SLOTS];
-    struct shed shed_other; /* of sessions that found no slot */
-    size_t shed_count;      /* slots in use */
-
-    /* the storing thread's */
-    int *sink_failed;
-
-    /* both */
-    atomic_uint depth; /* weight of the batches that wait; written under the lock */
-    atomic_int failed;
-    pthread_mutex_t lock; /* everything below */
-    pthread_cond_t ready, space;
-    struct bus_batch *head, **tail, *idle;
-    int closing;
-};
-
-static int64_t bus_now_ns(void)
+int64_t bus_now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -146,21 +91,22 @@ static struct event *batch_events(struct bus_batch *batch)
     return (void *)batch->memory;
 }
 
-static void batch_clear(struct bus_batch *batch)
+void bus_batch_clear(struct bus_batch *batch)
 {
     batch->batch = (struct batch){.events = batch_events(batch), .count = 0};
     batch->next = NULL;
     batch->strings = batch->size;
 }
 
-static struct bus_batch *batch_new(size_t size, unsigned weight)
+static struct bus_batch *batch_new(struct bus *bus, size_t size, unsigned weight)
 {
     struct bus_batch *batch = malloc(sizeof *batch + size);
     if (batch == NULL)
         return NULL;
+    batch->bus = bus;
     batch->size = size;
     batch->weight = weight;
-    batch_clear(batch);
+    bus_batch_clear(batch);
     return batch;
 }
 
@@ -180,11 +126,12 @@ static const struct text *event_text_const(const struct event *event, size_t off
     return (const void *)((const unsigned char *)event + offset);
 }
 
-static void batch_append(struct bus_batch *batch, const struct event *event)
+static void batch_append(struct bus_batch *batch, const struct event *event, int64_t position)
 {
-    const struct shape *shape = &shapes[event->kind];
+    const struct bus_shape *shape = &bus_shapes[event->kind];
     struct event *copy = &batch->batch.events[batch->batch.count++];
     memcpy(copy, event, shape->size);
+    copy->row = position;
     for (size_t i = 0; i < shape->count; i++) {
         struct text *text = event_text(copy, shape->texts[i]);
         if (text->data == NULL)
@@ -199,90 +146,6 @@ static void batch_append(struct bus_batch *batch, const struct event *event)
     }
 }
 
-/* ---------------------------------------------------------------- the storing thread */
-
-static void bus_sink_result(struct bus *bus, size_t sink, int result)
-{
-    if (result != 0) {
-        bus->sink_failed[sink] = 1;
-        atomic_store_explicit(&bus->failed, 1, memory_order_relaxed);
-    }
-}
-
-static void bus_write_sinks(struct bus *bus, struct batch *batch)
-{
-    for (size_t i = 0; i < bus->sink_count; i++) {
-        if (!bus->sink_failed[i])
-            bus_sink_result(bus, i, bus->sinks[i].write(bus->sinks[i].arg, batch));
-    }
-}
-
-static void bus_flush_sinks(struct bus *bus)
-{
-    for (size_t i = 0; i < bus->sink_count; i++) {
-        if (!bus->sink_failed[i] && bus->sinks[i].flush != NULL)
-            bus_sink_result(bus, i, bus->sinks[i].flush(bus->sinks[i].arg));
-    }
-}
-
-/* With the lock held: waits for a batch. Live, returns ETIMEDOUT when nothing came for a while. */
-static int bus_wait_ready(struct bus *bus)
-{
-    if (!bus->options.live)
-        return pthread_cond_wait(&bus->ready, &bus->lock);
-    int64_t until = bus_now_ns() + (bus->options.flush_ns > second_ns ? bus->options.flush_ns
-                                                                      : second_ns);
-    struct timespec deadline = {.tv_sec = (time_t)(until / second_ns),
-                                .tv_nsec = (long)(until % second_ns)};
-    return pthread_cond_timedwait(&bus->ready, &bus->lock, &deadline);
-}
-
-static void bus_recycle(struct bus *bus, struct bus_batch *batch)
-{
-    if (batch->size != bus->options.batch_bytes) {
-        free(batch);
-        return;
-    }
-    batch_clear(batch);
-    batch->next = bus->idle;
-    bus->idle = batch;
-}
-
-static void *bus_thread(void *arg)
-{
-    struct bus *bus = arg;
-    int unflushed = 0;
-    (void)pthread_mutex_lock(&bus->lock);
-    for (;;) {
-        struct bus_batch *batch = bus->head;
-        if (batch == NULL && bus->closing)
-            break;
-        if (batch == NULL) {
-            if (bus_wait_ready(bus) == ETIMEDOUT && unflushed && bus->head == NULL) {
-                (void)pthread_mutex_unlock(&bus->lock);
-                bus_flush_sinks(bus);
-                unflushed = 0;
-                (void)pthread_mutex_lock(&bus->lock);
-            }
-            continue;
-        }
-        bus->head = batch->next;
-        if (bus->head == NULL)
-            bus->tail = &bus->head;
-        atomic_fetch_sub_explicit(&bus->depth, batch->weight, memory_order_relaxed);
-        (void)pthread_cond_signal(&bus->space);
-        (void)pthread_mutex_unlock(&bus->lock);
-        bus_write_sinks(bus, &batch->batch);
-        unflushed = 1;
-        (void)pthread_mutex_lock(&bus->lock);
-        bus_recycle(bus, batch);
-        (void)pthread_cond_signal(&bus->space);
-    }
-    (void)pthread_mutex_unlock(&bus->lock);
-    bus_flush_sinks(bus);
-    return NULL;
-}
-
 /* ---------------------------------------------------------------- the analysis thread */
 
 static unsigned bus_depth(struct bus *bus)
@@ -290,19 +153,26 @@ static unsigned bus_depth(struct bus *bus)
     return atomic_load_explicit(&bus->depth, memory_order_relaxed);
 }
 
+/* With the lock held. */
+static void bus_tell_news(struct bus_hub *hub)
+{
+    hub->news++;
+    (void)pthread_cond_signal(&hub->ready);
+}
+
 static void bus_enqueue(struct bus *bus, struct bus_batch *batch)
 {
     unsigned limit = bus->options.queue_batches + (bus->options.live ? bus->reserve : 0);
-    (void)pthread_mutex_lock(&bus->lock);
+    (void)pthread_mutex_lock(&bus->hub->lock);
     if (bus_depth(bus) >= limit)
         bus->stats.waits++;
     while (bus_depth(bus) >= limit)
-        (void)pthread_cond_wait(&bus->space, &bus->lock);
+        (void)pthread_cond_wait(&bus->space, &bus->hub->lock);
     *bus->tail = batch;
     bus->tail = &batch->next;
     atomic_fetch_add_explicit(&bus->depth, batch->weight, memory_order_relaxed);
-    (void)pthread_cond_signal(&bus->ready);
-    (void)pthread_mutex_unlock(&bus->lock);
+    bus_tell_news(bus->hub);
+    (void)pthread_mutex_unlock(&bus->hub->lock);
     bus->stats.batches++;
 }
 
@@ -310,19 +180,19 @@ static void bus_enqueue(struct bus *bus, struct bus_batch *batch)
  * at the start are never given up, so that there is always one to wait for. */
 static struct bus_batch *bus_take_idle(struct bus *bus)
 {
-    (void)pthread_mutex_lock(&bus->lock);
+    (void)pthread_mutex_lock(&bus->hub->lock);
     struct bus_batch *batch = bus->idle;
     if (batch == NULL)
-        batch = batch_new(bus->options.batch_bytes, 1);
+        batch = batch_new(bus, bus->options.batch_bytes, 1);
     else
         bus->idle = batch->next;
     while (batch == NULL) {
-        (void)pthread_cond_wait(&bus->space, &bus->lock);
+        (void)pthread_cond_wait(&bus->space, &bus->hub->lock);
         batch = bus->idle;
         if (batch != NULL)
             bus->idle = batch->next;
     }
-    (void)pthread_mutex_unlock(&bus->lock);
+    (void)pthread_mutex_unlock(&bus->hub->lock);
     batch->next = NULL;
     return batch;
 }
@@ -338,7 +208,7 @@ static void bus_hand_over(struct bus *bus)
 
 static size_t event_text_bytes(const struct event *event)
 {
-    const struct shape *shape = &shapes[event->kind];
+    const struct bus_shape *shape = &bus_shapes[event->kind];
     size_t sum = 0;
     for (size_t i = 0; i < shape->count; i++) {
         const struct text *text = event_text_const(event, shape->texts[i]);
@@ -354,7 +224,7 @@ static size_t event_text_bytes(const struct event *event)
 /* Cuts the strings of an event so that it fits an ordinary batch; a frame loses its payload. */
 static void bus_shrink(struct bus *bus, struct event *event)
 {
-    const struct shape *shape = &shapes[event->kind];
+    const struct bus_shape *shape = &bus_shapes[event->kind];
     size_t most = bus->options.batch_bytes / (2 * TEXTS_MOST);
     if (event->kind == EVENT_FRAME) {
         event->u.frame.payload = TEXT_NONE;
@@ -373,10 +243,10 @@ static int bus_append_large(struct bus *bus, const struct event *event, size_t t
     if (text_bytes > EVENT_BYTES_MOST)
         return -1;
     size_t size = sizeof(struct event) + text_bytes;
-    struct bus_batch *batch = batch_new(size, (unsigned)(size / bus->options.batch_bytes + 1));
+    struct bus_batch *batch = batch_new(bus, size, (unsigned)(size / bus->options.batch_bytes + 1));
     if (batch == NULL)
         return -1;
-    batch_append(batch, event);
+    batch_append(batch, event, bus->position);
     bus_hand_over(bus);
     bus_enqueue(bus, batch);
     return 0;
@@ -390,7 +260,7 @@ static void bus_append(struct bus *bus, const struct event *event)
     if (sizeof(struct event) + text_bytes > bus->options.batch_bytes) {
         if (bus_append_large(bus, event, text_bytes) == 0)
             return;
-        memcpy(&shrunk, event, shapes[event->kind].size);
+        memcpy(&shrunk, event, bus_shapes[event->kind].size);
         bus_shrink(bus, &shrunk);
         event = &shrunk;
         text_bytes = event_text_bytes(event);
@@ -402,7 +272,7 @@ static void bus_append(struct bus *bus, const struct event *event)
     if (bus->filling->batch.count == 0 && bus->options.live)
         bus->filling_since_ns = bus_now_ns();
     assert(batch_fits(bus->filling, text_bytes));
-    batch_append(bus->filling, event);
+    batch_append(bus->filling, event, bus->position);
 }
 
 /* ---------------------------------------------------------------- shedding */
@@ -486,7 +356,7 @@ void bus_emit(struct bus *bus, const struct event *event)
         }
         if (depth > bus->options.queue_batches / 4 * 3 && event->u.frame.payload.len > 0) {
             struct event bare;
-            memcpy(&bare, event, shapes[EVENT_FRAME].size);
+            memcpy(&bare, event, bus_shapes[EVENT_FRAME].size);
             bare.u.frame.payload = TEXT_NONE;
             bus->stats.payloads_shed++;
             bus_append(bus, &bare);
@@ -509,9 +379,25 @@ void bus_tick(struct bus *bus)
         bus_hand_over(bus);
 }
 
+/* ---------------------------------------------------------------- one of several */
+
+void bus_at(struct bus *bus, int64_t position)
+{
+    bus->position = position;
+}
+
+void bus_done(struct bus *bus)
+{
+    bus_hand_over(bus);
+    (void)pthread_mutex_lock(&bus->hub->lock);
+    bus->done = bus->position;
+    bus_tell_news(bus->hub);
+    (void)pthread_mutex_unlock(&bus->hub->lock);
+}
+
 /* ---------------------------------------------------------------- life */
 
-static void bus_free(struct bus *bus)
+static void bus_release(struct bus *bus)
 {
     while (bus->idle != NULL) {
         struct bus_batch *next = bus->idle->next;
@@ -519,18 +405,26 @@ static void bus_free(struct bus *bus)
         bus->idle = next;
     }
     free(bus->filling);
-    free(bus->sinks);
-    free(bus->sink_failed);
-    (void)pthread_cond_destroy(&bus->ready);
     (void)pthread_cond_destroy(&bus->space);
-    (void)pthread_mutex_destroy(&bus->lock);
-    free(bus);
+}
+
+static void hub_free(struct bus_hub *hub)
+{
+    for (size_t i = 0; i < hub->bus_count; i++)
+        bus_release(&hub->buses[i]);
+    free(hub->buses);
+    free(hub->sinks);
+    free(hub->sink_failed);
+    bus_merge_free(hub->merge);
+    (void)pthread_cond_destroy(&hub->ready);
+    (void)pthread_mutex_destroy(&hub->lock);
+    free(hub);
 }
 
 static void bus_options_fill(struct bus_options *options)
 {
     if (options->batch_bytes == 0)
-        options->batch_bytes = BATCH_BYTES;
+        options->batch_bytes = options->buses > 1 ? BATCH_BYTES / 2 : BATCH_BYTES;
     if (options->batch_bytes < BATCH_BYTES_LEAST)
         options->batch_bytes = BATCH_BYTES_LEAST;
     if (options->queue_batches == 0)
@@ -541,28 +435,48 @@ static void bus_options_fill(struct bus_options *options)
         options->flush_ns = flush_default_ns;
 }
 
-static int bus_allocate(struct bus *bus, const struct sink *sinks, size_t sink_count)
+static int bus_init(struct bus *bus, struct bus_hub *hub, const struct bus_options *options)
 {
-    bus->sinks = calloc(sink_count + 1, sizeof *bus->sinks);
-    bus->sink_failed = calloc(sink_count + 1, sizeof *bus->sink_failed);
-    bus->filling = batch_new(bus->options.batch_bytes, 1);
-    bus->idle = batch_new(bus->options.batch_bytes, 1);
-    if (bus->sinks == NULL || bus->sink_failed == NULL || bus->filling == NULL ||
-        bus->idle == NULL)
+    bus->hub = hub;
+    bus->options = *options;
+    bus->reserve = bus->options.queue_batches / 2;
+    bus->tail = &bus->head;
+    bus->done = INT64_MIN;
+    atomic_init(&bus->depth, 0);
+    (void)pthread_cond_init(&bus->space, NULL);
+    bus->filling = batch_new(bus, bus->options.batch_bytes, 1);
+    bus->idle = batch_new(bus, bus->options.batch_bytes, 1);
+    return bus->filling != NULL && bus->idle != NULL ? 0 : -1;
+}
+
+static int hub_allocate(struct bus_hub *hub, const struct bus_options *options,
+                        const struct sink *sinks, size_t sink_count)
+{
+    size_t buses = options->buses > 1 ? options->buses : 1;
+    hub->sinks = calloc(sink_count + 1, sizeof *hub->sinks);
+    hub->sink_failed = calloc(sink_count + 1, sizeof *hub->sink_failed);
+    hub->buses = calloc(buses, sizeof *hub->buses);
+    if (hub->sinks == NULL || hub->sink_failed == NULL || hub->buses == NULL)
         return -1;
     if (sink_count > 0)
-        memcpy(bus->sinks, sinks, sink_count * sizeof *sinks);
-    bus->sink_count = sink_count;
-    return 0;
+        memcpy(hub->sinks, sinks, sink_count * sizeof *sinks);
+    hub->sink_count = sink_count;
+    while (hub->bus_count < buses) {
+        if (bus_init(&hub->buses[hub->bus_count++], hub, options) != 0)
+            return -1;
+    }
+    if (buses > 1)
+        hub->merge = bus_merge_new(buses);
+    return buses == 1 || hub->merge != NULL ? 0 : -1;
 }
 
 /* The storing thread takes no signals: they are for the one that captures. */
-static int bus_start(struct bus *bus)
+static int hub_start(struct bus_hub *hub)
 {
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&bus->thread, NULL, bus_thread, bus);
+    int failed = pthread_create(&hub->thread, NULL, bus_thread, hub);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
 }
@@ -570,41 +484,43 @@ static int bus_start(struct bus *bus)
 struct bus *bus_new(const struct bus_options *options, const struct sink *sinks, size_t sink_count,
                     struct error *error)
 {
-    struct bus *bus = calloc(1, sizeof *bus);
-    if (bus == NULL) {
+    struct bus_options filled = *options;
+    struct bus_hub *hub = calloc(1, sizeof *hub);
+    if (hub == NULL) {
         (void)error_set(error, "out of memory for the event queue");
         return NULL;
     }
-    bus->options = *options;
-    bus_options_fill(&bus->options);
-    bus->reserve = bus->options.queue_batches / 2;
-    bus->tail = &bus->head;
-    atomic_init(&bus->depth, 0);
-    atomic_init(&bus->failed, 0);
+    bus_options_fill(&filled);
+    atomic_init(&hub->failed, 0);
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&bus->lock, NULL);
-    (void)pthread_cond_init(&bus->ready, &monotonic);
-    (void)pthread_cond_init(&bus->space, &monotonic);
+    (void)pthread_mutex_init(&hub->lock, NULL);
+    (void)pthread_cond_init(&hub->ready, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    if (bus_allocate(bus, sinks, sink_count) != 0) {
+    if (hub_allocate(hub, &filled, sinks, sink_count) != 0) {
         (void)error_set(error, "out of memory for the event queue");
-        bus_free(bus);
+        hub_free(hub);
         return NULL;
     }
-    int failed = bus_start(bus);
+    int failed = hub_start(hub);
     if (failed != 0) {
         (void)error_set(error, "cannot start the storing thread: %s", strerror(failed));
-        bus_free(bus);
+        hub_free(hub);
         return NULL;
     }
-    return bus;
+    return hub->buses;
+}
+
+struct bus *bus_of(struct bus *first, size_t index)
+{
+    assert(index < first->hub->bus_count);
+    return &first->hub->buses[index];
 }
 
 int bus_failed(struct bus *bus)
 {
-    return atomic_load_explicit(&bus->failed, memory_order_relaxed);
+    return atomic_load_explicit(&bus->hub->failed, memory_order_relaxed);
 }
 
 void bus_get_stats(struct bus *bus, struct bus_stats *stats)
@@ -614,14 +530,19 @@ void bus_get_stats(struct bus *bus, struct bus_stats *stats)
 
 int bus_close(struct bus *bus)
 {
-    bus_shed_tell(bus, NULL);
-    bus_hand_over(bus);
-    (void)pthread_mutex_lock(&bus->lock);
-    bus->closing = 1;
-    (void)pthread_cond_signal(&bus->ready);
-    (void)pthread_mutex_unlock(&bus->lock);
-    (void)pthread_join(bus->thread, NULL);
-    int failed = bus_failed(bus);
-    bus_free(bus);
+    struct bus_hub *hub = bus->hub;
+    for (size_t i = 0; i < hub->bus_count; i++) {
+        bus = &hub->buses[i];
+        bus_shed_tell(bus, NULL);
+        bus->position = hub->bus_count > 1 ? INT64_MAX : 0;
+        bus_done(bus);
+    }
+    (void)pthread_mutex_lock(&hub->lock);
+    hub->closing = 1;
+    bus_tell_news(hub);
+    (void)pthread_mutex_unlock(&hub->lock);
+    (void)pthread_join(hub->thread, NULL);
+    int failed = bus_failed(hub->buses);
+    hub_free(hub);
     return failed ? -1 : 0;
 }
