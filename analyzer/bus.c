@@ -19,6 +19,7 @@ enum {
     BATCH_BYTES_LEAST = 4096,
     QUEUE_BATCHES = 32,
     QUEUE_BATCHES_LEAST = 4,
+    SEVERAL = 4, /* several buses hand over before batches are full: smaller ones, and more */
     EVENT_BYTES_MOST = 64 * 1024 * 1024, /* strings of one event; longer ones are cut */
     SHED_PROBES = 8
 };
@@ -424,11 +425,11 @@ static void hub_free(struct bus_hub *hub)
 static void bus_options_fill(struct bus_options *options)
 {
     if (options->batch_bytes == 0)
-        options->batch_bytes = options->buses > 1 ? BATCH_BYTES / 2 : BATCH_BYTES;
+        options->batch_bytes = options->buses > 1 ? BATCH_BYTES / SEVERAL : BATCH_BYTES;
     if (options->batch_bytes < BATCH_BYTES_LEAST)
         options->batch_bytes = BATCH_BYTES_LEAST;
     if (options->queue_batches == 0)
-        options->queue_batches = QUEUE_BATCHES;
+        options->queue_batches = options->buses > 1 ? QUEUE_BATCHES * SEVERAL / 2 : QUEUE_BATCHES;
     if (options->queue_batches < QUEUE_BATCHES_LEAST)
         options->queue_batches = QUEUE_BATCHES_LEAST;
     if (options->flush_ns <= 0)

@@ -72,6 +72,13 @@ static int64_t monotonic_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* What the workers could not take is lost as what the kernel could not. */
+static void get_info(struct live *live, struct capture_info *info)
+{
+    capture_get_info(live->capture, info);
+    info->kernel_dropped += run_dropped(&live->run);
+}
+
 static void count_drops(struct live *live, const struct capture_info *info)
 {
     run_count(&live->run, "capture.packets", info->packets);
@@ -115,7 +122,7 @@ static int tick(struct live *live, int quiet)
     if (now >= live->next_report_ns) {
         struct capture_info info;
         live->next_report_ns = now + report_ns;
-        capture_get_info(live->capture, &info);
+        get_info(live, &info);
         count_drops(live, &info);
         run_report(&live->run);
     }
@@ -234,7 +241,7 @@ static int live_begin(struct live *live, struct error *error)
 static int live_finish(struct live *live, struct error *error)
 {
     struct capture_info info;
-    capture_get_info(live->capture, &info);
+    get_info(live, &info);
     count_drops(live, &info);
     if (run_finish(&live->run, &info, NULL, 0, 1, error) != 0)
         return -1;

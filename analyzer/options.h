@@ -31,7 +31,7 @@ struct options {
 
     struct texts keylogs;
     const char *output, *filter, *sensor, *interface, *user;
-    uint64_t count, snaplen, buffer_kib, memory, payload;
+    uint64_t count, snaplen, buffer_kib, memory, payload, workers;
     int64_t duration_ns, keylog_wait_ns, max_age_ns;
     const char *rotate; /* a size or a time */
     uint64_t keep, max_size;
@@ -124,6 +124,9 @@ extern const char *const flows_choices[];
     {"memory", 0, OPTION_SIZE, offsetof(struct options, memory), "BYTES", "256M",                  \
      "memory for connections and what they carry; when it is used up, the oldest connections end " \
      "early, and that is told", NULL, 4 << 20, UINT64_C(1) << 46},                                 \
+    {"workers", 0, OPTION_NUMBER, offsetof(struct options, workers), "N", "1",                     \
+     "threads that share the analysis, with equal shares of --memory; the result is the same. 1 "  \
+     "is best where storing is what takes the time; 0: one per processor", NULL, 0, 64},           \
     {"overlap", 0, OPTION_CHOICE, offsetof(struct options, overlap), NULL, "bsd",                  \
      "which bytes count where TCP segments contradict each other", overlap_choices, 0, 0},         \
     {"checksums", 'k', OPTION_CHOICE, offsetof(struct options, checksums_off), NULL, "verify",     \

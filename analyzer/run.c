@@ -6,10 +6,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "times.h"
 
 enum {
+    MEMORY_LEAST = 4 << 20, /* of --memory, for each worker */
     KEEP_BOUNDED = 2,      /* files of a bounded database: one, and one that a reader holds */
     ROTATE_LEAST = 1 << 20 /* bytes; an empty database has a third of that */
 };
@@ -45,6 +47,15 @@ static size_t as_size(uint64_t value)
     return value > SIZE_MAX ? SIZE_MAX : (size_t)value;
 }
 
+static unsigned run_worker_count(const struct options *options)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t count = options->workers;
+    if (count == 0)
+        count = processors > 0 ? (uint64_t)processors : 1;
+    return (unsigned)(count < WORKERS_MOST ? count : WORKERS_MOST);
+}
+
 static void run_settings(struct run *run, const struct options *options, int live)
 {
     struct flow_options *flow = &run->flow_options;
@@ -63,7 +74,12 @@ static void run_settings(struct run *run, const struct options *options, int liv
 static int run_open_keys(struct run *run, const struct options *options, int live,
                          struct error *error)
 {
-    run->keys = tls_keys_new(&run->budget, TLS_KEYS_MOST);
+    /* The workers' thread that misses a secret reads on, so this one is nobody else's then. */
+    if (run_worker_count(options) > 1)
+        budget_init(&run->keys_budget, as_size(options->memory) / 4, NULL);
+    else
+        budget_init(&run->keys_budget, as_size(options->memory), &run->budget);
+    run->keys = tls_keys_new(&run->keys_budget, TLS_KEYS_MOST);
     if (run->keys == NULL)
         return error_set(error, "out of memory");
     if (options->keylogs.count == 0)
@@ -99,7 +115,8 @@ int run_lengths(const struct options *options, const char *database,
 int run_open(struct run *run, const struct options *options, int live, const char *database,
              struct error *error)
 {
-    *run = (struct run){.first_ns = INT64_MIN, .last_ns = INT64_MIN, .moved = run->moved,
+    *run = (struct run){.first_ns = INT64_MIN, .last_ns = INT64_MIN, .live = live,
+                        .moved = run->moved,
                         .moved_arg = run->moved_arg};
     struct store_options store = {
         .keep_secrets = options->keep_secrets > 0,
@@ -119,12 +136,39 @@ int run_open(struct run *run, const struct options *options, int live, const cha
     return run->store != NULL ? 0 : -1;
 }
 
-int run_begin(struct run *run, const struct options *options, const struct store_source *source,
-              const struct sink *watcher, struct error *error)
+/* Workers share what the decoder may not use: an eighth is for fragments. With a key log, a quarter
+ * of the whole is for its secrets, which all of them use. */
+static int run_share(struct run *run, const struct options *options, unsigned count,
+                     struct error *error)
+{
+    size_t memory = as_size(options->memory);
+    if (memory / MEMORY_LEAST < count)
+        return error_set(error, "%u workers need more memory: --memory %uM", count,
+                         count * (unsigned)(MEMORY_LEAST >> 20));
+    struct workers_options workers = {
+        .count = count,
+        .live = run->live,
+        .memory = memory - memory / 8 - (run->keylog != NULL ? memory / 4 : 0),
+        .flow = run->flow_options,
+        .bus = run->bus,
+    };
+    run->workers = workers_new(&workers, error);
+    return run->workers != NULL ? 0 : -1;
+}
+
+static int run_alone(struct run *run, struct error *error)
 {
     run->classifier = classifier_new(error);
     if (run->classifier == NULL)
         return -1;
+    run->flows = flow_table_new(&run->flow_options, run->bus, run->classifier, &run->budget);
+    return run->flows != NULL ? 0 : error_set(error, "out of memory");
+}
+
+int run_begin(struct run *run, const struct options *options, const struct store_source *source,
+              const struct sink *watcher, struct error *error)
+{
+    unsigned workers = run_worker_count(options);
     run->decoder = decoder_new(&run->budget);
     if (run->decoder == NULL)
         return error_set(error, "out of memory");
@@ -135,12 +179,11 @@ int run_begin(struct run *run, const struct options *options, const struct store
     size_t sink_count = 2;
     if (watcher != NULL)
         sinks[sink_count++] = *watcher;
-    struct bus_options bus = {.live = source->live};
+    struct bus_options bus = {.live = run->live, .buses = workers > 1 ? workers + 1 : 1};
     run->bus = bus_new(&bus, sinks, sink_count, error);
     if (run->bus == NULL)
         return -1;
-    run->flows = flow_table_new(&run->flow_options, run->bus, run->classifier, &run->budget);
-    return run->flows != NULL ? 0 : error_set(error, "out of memory");
+    return workers > 1 ? run_share(run, options, workers, error) : run_alone(run, error);
 }
 
 /* ---------------------------------------------------------------- going on */
@@ -148,7 +191,10 @@ int run_begin(struct run *run, const struct options *options, const struct store
 void run_secrets(void *arg, const char *text, size_t len)
 {
     struct run *run = arg;
-    tls_keys_text(run->keys, text, len);
+    if (run->workers != NULL)
+        workers_secrets(run->workers, text, len);
+    else
+        tls_keys_text(run->keys, text, len);
 }
 
 void run_packet(struct run *run, const struct packet *packet)
@@ -159,12 +205,20 @@ void run_packet(struct run *run, const struct packet *packet)
         run->first_ns = packet->time_ns;
     if (run->last_ns == INT64_MIN || packet->time_ns > run->last_ns)
         run->last_ns = packet->time_ns;
-    if (decode_packet(run->decoder, packet, &segment))
+    if (!decode_packet(run->decoder, packet, &segment))
+        return;
+    if (run->workers != NULL)
+        workers_segment(run->workers, &segment);
+    else
         flow_table_segment(run->flows, &segment);
 }
 
 void run_tick(struct run *run, int quiet)
 {
+    if (run->workers != NULL) {
+        workers_tick(run->workers, quiet ? times_now() : -1);
+        return;
+    }
     if (quiet)
         flow_table_tick(run->flows, times_now());
     bus_tick(run->bus);
@@ -217,29 +271,57 @@ uint64_t run_counted(const struct run *run, const char *name)
     return counter != NULL ? counter->value : 0;
 }
 
+static void run_analysis_counts(struct run *run, struct workers_counts *counts)
+{
+    if (run->workers != NULL) {
+        workers_get_counts(run->workers, counts);
+        return;
+    }
+    *counts = (struct workers_counts){.dropped = 0};
+    flow_table_count(run->flows, &counts->flows);
+    bus_get_stats(run->bus, &counts->bus);
+}
+
+uint64_t run_dropped(const struct run *run)
+{
+    struct workers_counts counts = {.dropped = 0};
+    if (run->workers != NULL)
+        workers_get_counts(run->workers, &counts);
+    return counts.dropped;
+}
+
+static void run_emit_counter(struct run *run, const struct run_counter *counter)
+{
+    const struct event event = {
+        .kind = EVENT_COUNTER,
+        .sender = NEITHER,
+        .time_ns = run->last_ns != INT64_MIN ? run->last_ns : 0,
+        .u.counter = {text_of(counter->name), counter->value},
+    };
+    bus_emit(run->workers != NULL ? workers_bus(run->workers) : run->bus, &event);
+}
+
 void run_report(struct run *run)
 {
-    struct bus_stats stats = {0};
-    decoder_counters(run->decoder, counter_set, run);
-    flow_table_counters(run->flows, counter_set, run);
-    bus_get_stats(run->bus, &stats);
+    static const char peak[] = "memory.peak"; /* of this run, so not for the capture's row */
+    struct workers_counts counts;
     struct tls_keys_counts keys;
+    run_analysis_counts(run, &counts);
     tls_keys_get_counts(run->keys, &keys);
-    run_count(run, "keylog.secrets", keys.secrets);
-    run_count(run, "keylog.broken", keys.broken);
-    run_count(run, "keylog.dropped", keys.dropped);
-    run_count(run, "bus.payloads-shed", stats.payloads_shed);
-    run_count(run, "bus.frames-shed", stats.frames_shed);
-    run_count(run, "memory.denied", run->budget.denied);
-    run_count(run, "memory.peak", run->budget.peak);
+    decoder_counters(run->decoder, counter_set, run);
+    flow_counters(&counts.flows, counter_set, run);
+    run_count(run, "keylog.secrets", keys.secrets + counts.secrets);
+    run_count(run, "keylog.broken", keys.broken + counts.broken);
+    run_count(run, "keylog.dropped", keys.dropped + counts.secrets_dropped);
+    run_count(run, "bus.payloads-shed", counts.bus.payloads_shed);
+    run_count(run, "bus.frames-shed", counts.bus.frames_shed);
+    run_count(run, "workers.dropped", counts.dropped);
+    run_count(run, "memory.denied", run->budget.denied + run->keys_budget.denied + counts.denied);
+    run_count(run, peak, run->budget.peak + counts.peak +
+                             (run->keys_budget.parent == NULL ? run->keys_budget.peak : 0));
     for (size_t i = 0; i < run->counter_count; i++) {
-        struct event event = {
-            .kind = EVENT_COUNTER,
-            .sender = NEITHER,
-            .time_ns = run->last_ns != INT64_MIN ? run->last_ns : 0,
-            .u.counter = {text_of(run->counters[i].name), run->counters[i].value},
-        };
-        bus_emit(run->bus, &event);
+        if (strcmp(run->counters[i].name, peak) != 0)
+            run_emit_counter(run, &run->counters[i]);
     }
 }
 
@@ -258,10 +340,15 @@ static int run_close_bus(struct run *run, struct error *error)
 int run_finish(struct run *run, const struct capture_info *info, const struct store_file *files,
                size_t file_count, int complete, struct error *error)
 {
-    flow_table_finish(run->flows);
+    if (run->workers != NULL)
+        workers_finish(run->workers);
+    else
+        flow_table_finish(run->flows);
     run_report(run);
     flow_table_free(run->flows);
     run->flows = NULL;
+    workers_free(run->workers);
+    run->workers = NULL;
     if (run_close_bus(run, error) != 0)
         return -1;
     if (!complete)
@@ -279,6 +366,7 @@ void run_release(struct run *run)
         flow_table_finish(run->flows);
         flow_table_free(run->flows);
     }
+    workers_free(run->workers);
     if (run->bus != NULL)
         (void)bus_close(run->bus);
     if (run->store != NULL)

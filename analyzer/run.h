@@ -13,6 +13,7 @@
 #include "keylog.h"
 #include "options.h"
 #include "store.h"
+#include "workers.h"
 
 struct run_counter {
     char name[64];
@@ -25,13 +26,16 @@ struct run_tally {
 };
 
 struct run {
-    struct budget budget;
+    struct budget budget, keys_budget;
+    int live;
     struct flow_options flow_options;
     struct tls_keys *keys;
     struct keylog *keylog; /* NULL: no --keylog */
-    struct classifier *classifier;
     struct decoder *decoder;
+    /* The analysis: in this thread, or shared by workers. */
+    struct classifier *classifier;
     struct flow_table *flows;
+    struct workers *workers; /* NULL: classifier and flows, in this thread */
     struct store *store;
     void (*moved)(void *arg, const char *path); /* live: set it before run_open() is called, or */
     void *moved_arg;                            /* NULL; struct store_options has what it is */
@@ -72,6 +76,9 @@ int run_failed(struct run *run);
 /* Adds to the counters of the capture (beyond those of the decoder and the flow table). */
 void run_count(struct run *run, const char *name, uint64_t value);
 uint64_t run_counted(const struct run *run, const char *name); /* 0: no such counter */
+
+/* Live: packets that were captured and that no worker could take, by now. */
+uint64_t run_dropped(const struct run *run);
 
 /* Live, now and then: the counters as they are by now. */
 void run_report(struct run *run);

@@ -69,6 +69,8 @@ static const struct reason reasons[] = {
      "packets with too many headers inside one another"},
     {"capture.kernel-dropped", "packet was dropped by the kernel (a larger buffer helps: -B)",
      "packets were dropped by the kernel (a larger buffer helps: -B)"},
+    {"workers.dropped", "of them was dropped because the workers were too slow",
+     "of them were dropped because the workers were too slow"},
     {"capture.interface-dropped", "packet was dropped by the interface",
      "packets were dropped by the interface"},
     {"bus.payloads-shed", "payload was not stored: the disk was too slow",

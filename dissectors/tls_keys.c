@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -29,6 +30,8 @@ struct tls_keys {
     struct tls_keys_counts counts;
     void (*more)(void *arg);
     void *arg;
+    struct tls_keys *behind; /* NULL: none */
+    pthread_mutex_t lock;    /* taken by the stores in front of this one */
     int lent;
     uint8_t lent_room[TLS_KEYS_ROOM];
 };
@@ -42,6 +45,7 @@ struct tls_keys *tls_keys_new(struct budget *budget, size_t most)
         return NULL;
     keys->budget = budget;
     keys->most = most;
+    (void)pthread_mutex_init(&keys->lock, NULL);
     (void)RAND_bytes((unsigned char *)&keys->seed, sizeof keys->seed);
     return keys;
 }
@@ -60,6 +64,7 @@ void tls_keys_free(struct tls_keys *keys)
         return;
     drop_entries(keys);
     OPENSSL_cleanse(keys->lent_room, sizeof keys->lent_room);
+    (void)pthread_mutex_destroy(&keys->lock);
     budget_free(keys->budget, keys);
 }
 
@@ -138,6 +143,17 @@ static struct entry *take_place(struct tls_keys *keys, size_t *at)
     return &keys->entries[*at];
 }
 
+/* Is it known to the store behind this one? What is in both counts once. */
+static int is_behind(struct tls_keys *keys, const struct entry *entry)
+{
+    if (keys->behind == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&keys->behind->lock);
+    int known = find(keys->behind, entry->label, entry->random) != NULL;
+    (void)pthread_mutex_unlock(&keys->behind->lock);
+    return known;
+}
+
 static void add(struct tls_keys *keys, const struct entry *new)
 {
     struct entry *entry = find(keys, new->label, new->random);
@@ -154,7 +170,7 @@ static void add(struct tls_keys *keys, const struct entry *new)
     }
     *entry = *new;
     link_entry(keys, at);
-    keys->counts.secrets++;
+    keys->counts.secrets += !is_behind(keys, new);
 }
 
 /* --- lines --- */
@@ -271,23 +287,42 @@ void tls_keys_source(struct tls_keys *keys, void (*more)(void *arg), void *arg)
     keys->arg = arg;
 }
 
+void tls_keys_behind(struct tls_keys *keys, struct tls_keys *shared)
+{
+    keys->behind = shared;
+}
+
 int tls_keys_any(const struct tls_keys *keys)
 {
-    return keys != NULL && (keys->count > 0 || keys->more != NULL);
+    if (keys == NULL)
+        return 0;
+    int any = keys->count > 0 || keys->more != NULL;
+    if (any || keys->behind == NULL)
+        return any;
+    (void)pthread_mutex_lock(&keys->behind->lock);
+    any = tls_keys_any(keys->behind);
+    (void)pthread_mutex_unlock(&keys->behind->lock);
+    return any;
 }
 
 size_t tls_keys_find(struct tls_keys *keys, enum tls_label label,
                      const uint8_t random[TLS_RANDOM_SIZE], uint8_t secret[TLS_SECRET_MAX])
 {
     const struct entry *entry = find(keys, (uint8_t)label, random);
+    size_t len = 0;
     if (entry == NULL && keys->more != NULL) {
         keys->more(keys->arg);
         entry = find(keys, (uint8_t)label, random);
     }
-    if (entry == NULL)
-        return 0;
-    memcpy(secret, entry->secret, sizeof entry->secret);
-    return entry->len;
+    if (entry != NULL) {
+        memcpy(secret, entry->secret, sizeof entry->secret);
+        len = entry->len;
+    } else if (keys->behind != NULL) {
+        (void)pthread_mutex_lock(&keys->behind->lock);
+        len = tls_keys_find(keys->behind, label, random, secret);
+        (void)pthread_mutex_unlock(&keys->behind->lock);
+    }
+    return len;
 }
 
 uint8_t *tls_keys_lend(struct tls_keys *keys, size_t len)
@@ -306,7 +341,9 @@ int tls_keys_return(struct tls_keys *keys, const uint8_t *room)
     return 1;
 }
 
-void tls_keys_get_counts(const struct tls_keys *keys, struct tls_keys_counts *counts)
+void tls_keys_get_counts(struct tls_keys *keys, struct tls_keys_counts *counts)
 {
+    (void)pthread_mutex_lock(&keys->lock);
     *counts = keys->counts;
+    (void)pthread_mutex_unlock(&keys->lock);
 }

@@ -1,7 +1,8 @@
 /*
  * Secrets of TLS connections, by the client's random: what a key log (the NSS key log format, as
  * SSLKEYLOGFILE makes it) and Decryption Secrets Blocks say. They are wiped when they are dropped,
- * and no call shows them but tls_keys_find(). One store serves one analysing thread.
+ * and no call shows them but tls_keys_find(). One store serves one analysing thread; behind the
+ * stores of several there may be one that they share (tls_keys_behind()).
  */
 #ifndef SWITCHTAP_TLS_KEYS_H
 #define SWITCHTAP_TLS_KEYS_H
@@ -49,6 +50,10 @@ void tls_keys_broken(struct tls_keys *keys);
 /* Asked where a secret is looked for and not there: it may add some. */
 void tls_keys_source(struct tls_keys *keys, void (*more)(void *arg), void *arg);
 
+/* What is not in `keys` is then looked for in `shared`, by one thread at a time; nobody may add to
+ * that one but its source, and it is freed last. */
+void tls_keys_behind(struct tls_keys *keys, struct tls_keys *shared);
+
 /* Could a secret ever be found? */
 int tls_keys_any(const struct tls_keys *keys); /* may be NULL: no */
 
@@ -61,6 +66,6 @@ size_t tls_keys_find(struct tls_keys *keys, enum tls_label label,
 uint8_t *tls_keys_lend(struct tls_keys *keys, size_t len);
 int tls_keys_return(struct tls_keys *keys, const uint8_t *room);
 
-void tls_keys_get_counts(const struct tls_keys *keys, struct tls_keys_counts *counts);
+void tls_keys_get_counts(struct tls_keys *keys, struct tls_keys_counts *counts);
 
 #endif

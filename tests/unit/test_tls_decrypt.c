@@ -63,7 +63,7 @@ static int found(struct tls_keys *keys, enum tls_label label, const char *random
     return tls_keys_find(keys, label, random, secret) > 0 ? secret[0] : 0;
 }
 
-static uint64_t broken(const struct tls_keys *keys)
+static uint64_t broken(struct tls_keys *keys)
 {
     struct tls_keys_counts counts;
     tls_keys_get_counts(keys, &counts);
