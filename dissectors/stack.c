@@ -842,9 +842,11 @@ struct stack_carried_end stack_carried_end(const struct stack *stack)
 {
     struct stack_carried_end out = {.active_ns = INT64_MIN, .first = NEITHER};
     const struct layer *top = layer_top(stack->root);
-    while (text_is(top->protocol, "tls") && top->children != NULL && top->children->idle_known) {
+    while (text_is(top->protocol, "tls") && top->children != NULL) {
         struct layer *child = top->children;
         top = layer_top(child);
+        if (!child->idle_known)
+            continue;
         out.active_ns = layer_active_ns(child);
         out.both = top->in[CLIENT].ended && top->in[SERVER].ended;
         out.first = child->first_end;
