@@ -1,8 +1,8 @@
 /*
- * The queues between the analysis threads and the storing thread. A batch is one block of memory: events
- * grow from its start, their strings from its end; it is full when they meet. Only whole batches
- * pass the lock, and they are recycled. What bus.h promises for live captures (shed payloads, then
- * frames, never anything else) is decided here by how many batches wait.
+ * The queues between the analysis threads and the storing thread. A batch is one block of memory:
+ * events grow from its start, their strings from its end; it is full when they meet. Only whole
+ * batches pass the lock, and they are recycled. What bus.h promises for live captures (shed
+ * payloads, then frames, never anything else) is decided here by how many batches wait.
  */
 #include <assert.h>
 #include <inttypes.h>
