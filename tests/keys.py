@@ -133,6 +133,20 @@ def stay_secret(work, db, secrets):
                 not any(w in shown or bytes.fromhex(w.decode()) in shown for w in words))
 
 
+def passwords(work):
+    """What people log in with behind STARTTLS is read, and not kept."""
+    db = os.path.join(work, "mail.db")
+    common.read(os.path.join(common.ROOT, "captures", "tls-starttls", "tls-starttls.pcap"), db,
+                "--payload", "1000")
+    with open(db, "rb") as file:
+        stored = file.read()
+    chains = [c for c, in query(db, "SELECT chain FROM chain ORDER BY 1")]
+    tally.equal("behind STARTTLS it is read on", " ".join(chains),
+                "imap>tls>imap pop3>tls>pop3 sieve>tls>sieve smtp>tls>smtp")
+    tally.check("passwords are not stored", not any(
+        w in stored for w in (b"LOGIN anna", b"PASS secret", b"AGFubmEAc2VjcmV0")))
+
+
 # --- live ---
 
 def frame(opcode, body, mask=False):
@@ -242,6 +256,7 @@ def in_time(work):
 
 with common.folder() as place:
     from_files(place)
+    passwords(place)
     probe = common.run("live", "-i", "lo", "--duration", "0.2", "-o", os.path.join(place, "p.db"))
     if probe.returncode == 3 and "cap_net_raw" in probe.err.lower():
         tally.skip("live", "no permission to capture")
