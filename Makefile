@@ -31,7 +31,7 @@ UNITS        := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c))
 UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUILD)/suites.o
 
-.PHONY: all deps demo check check-quick check-deps check-style bench soak clean
+.PHONY: all deps demo check check-quick check-deps check-style check-limits bench soak clean
 
 all: $(PROGRAM)
 
@@ -86,6 +86,11 @@ check-style:
 bench: deps
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) CC=$(CC) sh tests/bench/bench.sh
+
+# What takes too long for every day: a hundred kills, millions of packets, costs counted in instructions.
+check-limits: all
+	python3 tests/robust.py --long
+	python3 tests/limits.py
 
 # Ten minutes of live capture under a steady load.
 soak: all

@@ -328,8 +328,13 @@ void flow_work_start(struct flow_table *table, struct flow *flow, unsigned dir,
         flow_finding(table, flow, RULE_CAPTURE_MIDSTREAM, NEITHER, 0, segment->packet,
                      segment->time_ns, TEXT_LITERAL("no SYN was captured"));
     }
-    (void)flow_headroom(table, flow, sizeof *flow->work);
-    struct flow_work *work = budget_alloc(table->budget, sizeof *work);
+    (void)flow_headroom(table, flow, sizeof *flow->work + FLOW_WORK_REMEMBERED);
+    struct flow_work *work = NULL;
+    if (budget_reserve(table->budget, FLOW_WORK_REMEMBERED) == 0) {
+        work = budget_alloc(table->budget, sizeof *work);
+        if (work == NULL)
+            budget_release(table->budget, FLOW_WORK_REMEMBERED);
+    }
     if (work == NULL) {
         flow_unanalysed(table, flow, segment, table->budget->limit);
         return;
@@ -697,5 +702,6 @@ void flow_work_free(struct flow *flow)
     if (work->stack != NULL)
         stack_free(work->stack);
     budget_free(table->budget, work);
+    budget_release(table->budget, FLOW_WORK_REMEMBERED);
     flow->work = NULL;
 }

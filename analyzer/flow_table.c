@@ -178,8 +178,12 @@ struct flow *flow_create(struct flow_table *table, const struct flow_key *key, u
                          unsigned dir, const struct segment *segment)
 {
     struct flow *flow = NULL;
-    if (flow_headroom(table, NULL, sizeof *flow) == 0)
+    if (flow_headroom(table, NULL, sizeof *flow + FLOW_REMEMBERED) == 0 &&
+        budget_reserve(table->budget, FLOW_REMEMBERED) == 0) {
         flow = budget_alloc(table->budget, sizeof *flow);
+        if (flow == NULL)
+            budget_release(table->budget, FLOW_REMEMBERED);
+    }
     if (flow == NULL)
         return NULL;
     flow->hash = hash;
@@ -228,6 +232,7 @@ void flow_remove(struct flow_table *table, struct flow *flow)
         table->last = flow->before;
     flow_work_free(flow);
     budget_free(table->budget, flow);
+    budget_release(table->budget, FLOW_REMEMBERED);
     table->counters[COUNTER_ENDED]++;
 }
 

@@ -46,6 +46,16 @@ static struct block *block_of(void *pointer)
     return (struct block *)(void *)((char *)pointer - sizeof(struct block));
 }
 
+int budget_reserve(struct budget *budget, size_t size)
+{
+    return budget_charge(budget, size);
+}
+
+void budget_release(struct budget *budget, size_t size)
+{
+    budget_discharge(budget, size);
+}
+
 void *budget_alloc(struct budget *budget, size_t size)
 {
     if (size > SIZE_MAX / 2)

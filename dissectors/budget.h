@@ -26,6 +26,10 @@ void *budget_alloc(struct budget *budget, size_t size);
  * grown part is not zeroed. */
 void *budget_realloc(struct budget *budget, void *pointer, size_t size);
 
+/* Charges bytes that are allocated elsewhere, and takes them back. 0; -1: a limit is reached. */
+int budget_reserve(struct budget *budget, size_t size);
+void budget_release(struct budget *budget, size_t size);
+
 /* budget must be the one that pointer was allocated from. pointer NULL: nothing. */
 void budget_free(struct budget *budget, void *pointer);
 

@@ -3,6 +3,7 @@
 set -u
 : "${BUILD:=build}" "${PROGRAM:=./switchtap}"
 export BUILD PROGRAM
+export LIMITS=quick # the rest of it: make check-limits
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0 broken=0
@@ -15,7 +16,7 @@ if [ -n "$counts" ]; then
     failed=$(($2 + $3)); passed=$(($1 - failed)); broken=0
 fi
 skipped=0
-for test in golden scripts rules recut twins conformance cli keys privileges live rotate robust tshark; do
+for test in golden scripts rules recut twins conformance cli keys privileges live rotate robust limits tshark; do
     [ -f "tests/$test.py" ] || continue
     python3 "tests/$test.py" >"$log" 2>&1
     status=$?
