@@ -52,6 +52,38 @@ static struct ndpi_flow_struct *classify_ndpi(struct classify_flow *flow)
 
 /* ---------------------------------------------------------------- versions */
 
+/* nDPI remembers addresses, and what it saw there once it says of all other connections there, too.
+ * Its opinion shall come from the bytes of a connection alone, whatever else was captured (and in
+ * whichever thread), so nothing is remembered. Up to 4.4 there is no setting for that: the library
+ * finds this function in place of its own. */
+#if CLASSIFY_NDPI(4, 10)
+static void module_forget(struct ndpi_detection_module_struct *module)
+{
+    static const char *const caches[] = {"lru.ookla.size",    "lru.bittorrent.size",
+                                         "lru.zoom.size",     "lru.stun.size",
+                                         "lru.stun_zoom.size", "lru.tls_cert.size",
+                                         "lru.mining.size",   "lru.msteams.size"};
+    for (size_t i = 0; i < sizeof caches / sizeof caches[0]; i++)
+        (void)ndpi_set_config(module, NULL, caches[i], "0"); /* each version has some of them */
+}
+#elif CLASSIFY_NDPI(4, 6)
+static void module_forget(struct ndpi_detection_module_struct *module)
+{
+    for (int i = 0; i < NDPI_LRUCACHE_MAX; i++)
+        (void)ndpi_set_lru_cache_size(module, (lru_cache_type)i, 0);
+}
+#else
+u_int8_t ndpi_lru_find_cache(struct ndpi_lru_cache *cache, u_int32_t key, u_int16_t *value,
+                             u_int8_t clean_key_when_found)
+{
+    (void)cache;
+    (void)key;
+    (void)value;
+    (void)clean_key_when_found;
+    return 0;
+}
+#endif
+
 static struct ndpi_detection_module_struct *module_open(void)
 {
 #if CLASSIFY_NDPI(6, 0)
@@ -64,6 +96,9 @@ static struct ndpi_detection_module_struct *module_open(void)
 #endif
     if (module == NULL)
         return NULL;
+#if CLASSIFY_NDPI(4, 6)
+    module_forget(module);
+#endif
 #if !CLASSIFY_NDPI(5, 0)
     NDPI_PROTOCOL_BITMASK all;
     NDPI_BITMASK_SET_ALL(all);
