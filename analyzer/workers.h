@@ -18,7 +18,7 @@ enum { WORKERS_MOST = 64 };
 
 struct workers_options {
     unsigned count;           /* of workers, to WORKERS_MOST */
-    int live;                 /* never wait long for workers: what they cannot take is dropped */
+    int live;                 /* do not wait long for workers: what they cannot take is dropped */
     size_t memory;            /* bytes, of all of them together */
     struct flow_options flow; /* dissect.keys: that all of them share, or NULL */
     struct bus *bus;          /* the first of count + 1: one for each worker, one for the reader */
@@ -48,7 +48,7 @@ struct workers_counts {
     struct flow_counts flows;
     struct bus_stats bus;        /* of the workers' own buses */
     uint64_t denied, peak;       /* see struct budget: sums */
-    uint64_t secrets, broken, secrets_dropped; /* struct tls_keys_counts: of workers_secrets() */
+    uint64_t secrets, broken, secrets_dropped; /* of workers_secrets(): see tls_keys_counts */
     uint64_t dropped;            /* segments that no worker could take (live) */
 };
 
