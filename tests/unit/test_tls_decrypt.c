@@ -37,6 +37,7 @@ static void expect_hex(const uint8_t *got, size_t len, const char *want)
 #define RANDOM_B "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0"
 #define SECRET_32 "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"
 #define SECRET_48 SECRET_32 "2122232425262728292a2b2c2d2e2f30"
+#define SECRET_48_TOO "02" SECRET_32 "22232425262728292a2b2c2d2e2f30"
 
 static struct budget budget;
 
@@ -210,6 +211,37 @@ START_TEST(test_keys_source)
 }
 END_TEST
 
+START_TEST(test_keys_behind)
+{
+    struct budget other;
+    static char line[] = "CLIENT_RANDOM " RANDOM_B " " SECRET_48 "\n";
+    budget_init(&other, 1 << 20, NULL);
+    struct tls_keys *shared = store(10, "CLIENT_RANDOM " RANDOM_A " " SECRET_48 "\n");
+    struct tls_keys *keys = tls_keys_new(&other, 10);
+    ck_assert_int_eq(tls_keys_any(keys), 0);
+    tls_keys_behind(keys, shared);
+    ck_assert_int_eq(tls_keys_any(keys), 1);
+    ck_assert_int_eq(found(keys, TLS_MASTER_SECRET, RANDOM_A), 1);
+    ck_assert_int_eq(found(keys, TLS_MASTER_SECRET, RANDOM_B), 0);
+    tls_keys_text(keys, line, strlen(line));
+    ck_assert_int_eq(found(keys, TLS_MASTER_SECRET, RANDOM_B), 1);
+    ck_assert_int_eq(found(shared, TLS_MASTER_SECRET, RANDOM_B), 0);
+    struct tls_keys_counts counts;
+    tls_keys_get_counts(keys, &counts);
+    ck_assert_uint_eq(counts.secrets, 1);
+    /* What both know counts once, and the front one's word is the last. */
+    static char again[] = "CLIENT_RANDOM " RANDOM_A " " SECRET_48_TOO "\n";
+    tls_keys_text(keys, again, strlen(again));
+    ck_assert_int_eq(found(keys, TLS_MASTER_SECRET, RANDOM_A), 2);
+    ck_assert_int_eq(found(shared, TLS_MASTER_SECRET, RANDOM_A), 1);
+    tls_keys_get_counts(keys, &counts);
+    ck_assert_uint_eq(counts.secrets, 1);
+    tls_keys_free(keys);
+    ck_assert_uint_eq(other.used, 0);
+    discard(shared);
+}
+END_TEST
+
 /* --- suites --- */
 
 START_TEST(test_suites)
@@ -375,6 +407,7 @@ Suite *tls_decrypt_suite(void)
     tcase_add_test(keys, test_keys_lend);
     tcase_add_test(keys, test_keys_said_again);
     tcase_add_test(keys, test_keys_source);
+    tcase_add_test(keys, test_keys_behind);
     suite_add_tcase(suite, keys);
     tcase_add_test(ciphers, test_suites);
     tcase_add_test(ciphers, test_rfc8448_keys);
