@@ -492,6 +492,7 @@ struct bus *bus_new(const struct bus_options *options, const struct sink *sinks,
         return NULL;
     }
     bus_options_fill(&filled);
+    hub->unflushed_ns = -1;
     atomic_init(&hub->failed, 0);
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic);

@@ -71,6 +71,7 @@ struct bus_hub {
     pthread_t thread;
     atomic_int failed;
     int *sink_failed;        /* the storing thread's */
+    int64_t unflushed_ns;    /* the storing thread's: live, of the last batch; -1: was flushed */
     struct bus_merge *merge; /* the storing thread's; NULL where there is one bus only */
 
     pthread_mutex_t lock; /* everything below, and what the buses have under it */

@@ -4,7 +4,6 @@
  * within one, by flow; an event goes on when no other queue has, or can still get, one that comes
  * before it. So the order depends on the events only, not on which thread was the faster one.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +28,8 @@ static void bus_write_sinks(struct bus_hub *hub, struct batch *batch)
         if (!hub->sink_failed[i])
             bus_sink_result(hub, i, hub->sinks[i].write(hub->sinks[i].arg, batch));
     }
+    if (hub->buses[0].options.live)
+        hub->unflushed_ns = bus_now_ns();
 }
 
 static void bus_flush_sinks(struct bus_hub *hub)
@@ -37,21 +38,10 @@ static void bus_flush_sinks(struct bus_hub *hub)
         if (!hub->sink_failed[i] && hub->sinks[i].flush != NULL)
             bus_sink_result(hub, i, hub->sinks[i].flush(hub->sinks[i].arg));
     }
+    hub->unflushed_ns = -1;
 }
 
 /* ---------------------------------------------------------------- queues */
-
-/* With the lock held: waits for news. Live, returns ETIMEDOUT when nothing came for a while. */
-static int bus_wait_ready(struct bus_hub *hub)
-{
-    const struct bus_options *options = &hub->buses[0].options;
-    if (!options->live)
-        return pthread_cond_wait(&hub->ready, &hub->lock);
-    int64_t until = bus_now_ns() + (options->flush_ns > second_ns ? options->flush_ns : second_ns);
-    struct timespec deadline = {.tv_sec = (time_t)(until / second_ns),
-                                .tv_nsec = (long)(until % second_ns)};
-    return pthread_cond_timedwait(&hub->ready, &hub->lock, &deadline);
-}
 
 /* With the lock held. NULL: nothing waits. */
 static struct bus_batch *bus_take(struct bus *bus)
@@ -81,16 +71,24 @@ static void bus_recycle(struct bus_batch *batch)
     (void)pthread_cond_signal(&bus->space);
 }
 
-/* With the lock held, where there is nothing to do: waits, and flushes when that takes long. */
-static void bus_idle(struct bus_hub *hub, int *unflushed)
+/* With the lock held, where there is nothing to do: waits for news. Live, what was written is
+ * flushed when nothing was written for a while. */
+static void bus_idle(struct bus_hub *hub)
 {
-    uint64_t news = hub->news;
-    if (bus_wait_ready(hub) != ETIMEDOUT || !*unflushed || hub->news != news)
-        return;
-    (void)pthread_mutex_unlock(&hub->lock);
-    bus_flush_sinks(hub);
-    *unflushed = 0;
-    (void)pthread_mutex_lock(&hub->lock);
+    const struct bus_options *options = &hub->buses[0].options;
+    int64_t patience = options->flush_ns > second_ns ? options->flush_ns : second_ns;
+    int64_t until = hub->unflushed_ns + patience;
+    if (hub->unflushed_ns < 0) {
+        (void)pthread_cond_wait(&hub->ready, &hub->lock);
+    } else if (bus_now_ns() < until) {
+        struct timespec deadline = {.tv_sec = (time_t)(until / second_ns),
+                                    .tv_nsec = (long)(until % second_ns)};
+        (void)pthread_cond_timedwait(&hub->ready, &hub->lock, &deadline);
+    } else {
+        (void)pthread_mutex_unlock(&hub->lock);
+        bus_flush_sinks(hub);
+        (void)pthread_mutex_lock(&hub->lock);
+    }
 }
 
 /* ---------------------------------------------------------------- one queue */
@@ -98,19 +96,17 @@ static void bus_idle(struct bus_hub *hub, int *unflushed)
 static void bus_run_one(struct bus_hub *hub)
 {
     struct bus *bus = &hub->buses[0];
-    int unflushed = 0;
     (void)pthread_mutex_lock(&hub->lock);
     for (;;) {
         struct bus_batch *batch = bus_take(bus);
         if (batch == NULL && hub->closing)
             break;
         if (batch == NULL) {
-            bus_idle(hub, &unflushed);
+            bus_idle(hub);
             continue;
         }
         (void)pthread_mutex_unlock(&hub->lock);
         bus_write_sinks(hub, &batch->batch);
-        unflushed = 1;
         (void)pthread_mutex_lock(&hub->lock);
         bus_recycle(batch);
     }
@@ -263,7 +259,6 @@ static void merge_write(struct bus_hub *hub)
 static void bus_run_merge(struct bus_hub *hub)
 {
     struct bus_merge *merge = hub->merge;
-    int unflushed = 0;
     for (;;) {
         (void)pthread_mutex_lock(&hub->lock);
         uint64_t news = hub->news;
@@ -275,15 +270,13 @@ static void bus_run_merge(struct bus_hub *hub)
         size_t before = merge->out.count;
         merge_events(hub);
         int progress = merge->out.count > before;
-        if (!progress || merge->out.count == MERGE_EVENTS || merge->used_count >= hub->bus_count) {
-            unflushed = unflushed || merge->out.count > 0;
+        if (!progress || merge->out.count == MERGE_EVENTS || merge->used_count >= hub->bus_count)
             merge_write(hub);
-        }
         if (progress)
             continue;
         (void)pthread_mutex_lock(&hub->lock);
         if (hub->news == news)
-            bus_idle(hub, &unflushed);
+            bus_idle(hub);
         (void)pthread_mutex_unlock(&hub->lock);
     }
     merge_write(hub);

@@ -185,7 +185,7 @@ def talk(port, context, go_on):
             s.sendall(frame(8, b"\x03\xe8", True))
 
 
-def live(work, name, wait, delay, version, between=0):
+def live(work, name, wait, delay, version, between=0, workers=1):
     """One wss connection whose secrets come `delay` seconds after its first packets; another frame is
     sent `between` these."""
     db, keys, real = (os.path.join(work, name + end) for end in (".db", ".keys", ".real"))
@@ -201,7 +201,7 @@ def live(work, name, wait, delay, version, between=0):
         port = listener.getsockname()[1]
         process = subprocess.Popen(
             [common.PROGRAM, "live", "-q", "-i", "lo", "-f", "tcp port %d" % port, "-o", db, "--payload",
-             "100", "--keylog", keys, "--keylog-wait", wait], stdout=subprocess.PIPE,
+             "100", "--keylog", keys, "--keylog-wait", wait, "--workers", str(workers)], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
         try:
             until(lambda: query(db, "SELECT id FROM capture"))
@@ -237,8 +237,9 @@ def in_time(work):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                     "-nodes", "-days", "2", "-subj", "/CN=live.example", "-keyout", work + "/k.pem",
                     "-out", work + "/c.pem"], check=True, stderr=subprocess.DEVNULL)
-    for name, version in (("1.3", ssl.TLSVersion.TLSv1_3), ("1.2", ssl.TLSVersion.TLSv1_2)):
-        db = live(work, "late-" + name, "5s", 0.6, version)
+    for workers, name, version in ((1, "1.3", ssl.TLSVersion.TLSv1_3),
+                                   (3, "1.2", ssl.TLSVersion.TLSv1_2)):
+        db = live(work, "late-" + name, "5s", 0.6, version, workers=workers)
         got = query(db, "SELECT sender, payload FROM message WHERE opcode = 'text' ORDER BY id")
         tally.check("TLS %s: secrets that come late are waited for" % name,
                     got == [("server", "early"), ("server", "late")], str(got))

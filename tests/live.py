@@ -148,7 +148,7 @@ with common.folder() as place:
         tally.skip("live", "no permission to capture")
     else:
         conversation(place, "lo", signal.SIGINT)
-        db = conversation(place, "any", signal.SIGTERM, "--payload", "1000")
+        db = conversation(place, "any", signal.SIGTERM, "--payload", "1000", "--workers", "3")
         tally.check("payloads only when asked", query(
             db, "SELECT payload FROM message WHERE opcode='text' AND sender='client'") ==
             [("hello live",)], str(query(db, "SELECT * FROM message")))

@@ -23,7 +23,7 @@ struct seen {
 struct recorder {
     struct seen *seen;
     size_t count;
-    int wrong, fail;
+    int wrong, fail, flushes;
 };
 
 /* The position also stands in `packet`, and how many there were on its bus before in `offset`. */
@@ -44,6 +44,12 @@ static int recorder_write(void *arg, struct batch *batch)
         __atomic_store_n(&r->count, n + 1, __ATOMIC_RELEASE);
     }
     return r->fail ? -1 : 0;
+}
+
+static int recorder_flush(void *arg)
+{
+    (void)__atomic_add_fetch(&((struct recorder *)arg)->flushes, 1, __ATOMIC_RELAXED);
+    return 0;
 }
 
 static struct recorder *recorder_new(void)
@@ -267,6 +273,30 @@ START_TEST(merge_bounds_who_is_ahead)
 }
 END_TEST
 
+/* That the buses are on their way is news, but no reason not to commit what is written. */
+START_TEST(merge_live_flushes_when_nothing_comes)
+{
+    struct recorder *r = recorder_new();
+    struct error error = {{0}};
+    struct sink sink = {.arg = r, .write = recorder_write, .flush = recorder_flush};
+    struct bus_options options = {.live = 1, .buses = 2};
+    struct bus *bus = bus_new(&options, &sink, 1, &error);
+    ck_assert_ptr_nonnull(bus);
+    emit(bus, 1, 1, 0, 0);
+    for (int i = 1; i < 250 && __atomic_load_n(&r->flushes, __ATOMIC_RELAXED) == 0; i++) {
+        bus_at(bus, i);
+        bus_done(bus);
+        bus_at(bus_of(bus, 1), i);
+        bus_done(bus_of(bus, 1));
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    ck_assert_int_eq(__atomic_load_n(&r->flushes, __ATOMIC_RELAXED), 1);
+    ck_assert_uint_eq(count_of(r), 1);
+    ck_assert_int_eq(bus_close(bus), 0);
+    recorder_free(r);
+}
+END_TEST
+
 START_TEST(merge_goes_on_when_a_sink_fails)
 {
     struct recorder *r = recorder_new();
@@ -288,10 +318,12 @@ Suite *bus_merge_suite(void)
 {
     Suite *suite = suite_create("bus_merge");
     TCase *tcase = tcase_create("bus_merge");
+    tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, merge_has_one_order);
     tcase_add_test(tcase, merge_waits_until_it_is_known);
     tcase_add_test(tcase, merge_close_needs_no_word);
     tcase_add_test(tcase, merge_bounds_who_is_ahead);
+    tcase_add_test(tcase, merge_live_flushes_when_nothing_comes);
     tcase_add_test(tcase, merge_goes_on_when_a_sink_fails);
     suite_add_tcase(suite, tcase);
     return suite;
