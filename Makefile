@@ -31,7 +31,7 @@ UNITS        := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c))
 UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUILD)/suites.o
 
-.PHONY: all deps demo check check-quick check-deps check-style check-limits bench soak clean
+.PHONY: all deps demo check check-quick check-deps check-style check-limits bench soak fuzz clean
 
 all: $(PROGRAM)
 
@@ -95,6 +95,9 @@ check-limits: all
 # Ten minutes of live capture under a steady load.
 soak: all
 	python3 tests/soak.py
+
+fuzz:
+	@BUILD=$(BUILD) sh tests/fuzz/fuzz.sh
 
 clean:
 	rm -rf $(BUILD) $(PROGRAM)
