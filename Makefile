@@ -31,7 +31,11 @@ UNITS        := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS := $(filter-out $(UNITS),$(wildcard tests/unit/*.c))
 UNIT_OBJECTS := $(UNITS:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(BUILD)/suites.o
 
-.PHONY: all deps demo check check-quick check-deps check-style check-limits bench soak fuzz clean
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
+FUZZ_WRAPS   := malloc calloc realloc strdup strndup registry_successor
+FUZZ_LD      := $(FUZZ_WRAPS:%=-Wl,--wrap=%)
+
+.PHONY: all deps demo check check-quick check-deps check-style check-limits bench soak fuzz fuzz-long clean
 
 all: $(PROGRAM)
 
@@ -71,10 +75,20 @@ $(BUILD)/unit: $(LIBRARY) $(UNIT_OBJECTS)
 	@echo "  LINK  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS) $$(pkg-config --libs check)
 
+# The fuzz targets without libFuzzer, to run them over files.
+$(BUILD)/replay: $(LIBRARY) $(FUZZ_OBJECTS) $(BUILD)/tests/fuzz/replay.o
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) $(FUZZ_LD) -o $@ $^ $(PACKAGE_LIBS)
+
+# With it; made by tests/fuzz/fuzz.sh.
+$(BUILD)/fuzzer: $(LIBRARY) $(FUZZ_OBJECTS)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $(FUZZ_LD) -o $@ $^ $(PACKAGE_LIBS)
+
 check: deps
 	@$(MAKE) --no-print-directory check-quick
 
-check-quick: all check-deps $(BUILD)/unit
+check-quick: all check-deps $(BUILD)/unit $(BUILD)/replay
 	@BUILD=$(BUILD) PROGRAM=./$(PROGRAM) sh tests/check.sh
 
 check-deps:
@@ -98,6 +112,9 @@ soak: all
 
 fuzz:
 	@BUILD=$(BUILD) sh tests/fuzz/fuzz.sh
+
+fuzz-long:
+	@BUILD=$(BUILD) FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} sh tests/fuzz/fuzz.sh
 
 clean:
 	rm -rf $(BUILD) $(PROGRAM)
