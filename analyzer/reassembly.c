@@ -138,6 +138,16 @@ static void number_midstream(struct reassembly *r, struct half *half, const stru
     half->bare = segment->payload_wire == 0;
 }
 
+/* This packet proves that there are bytes up to `end`. */
+static void tail_know(const struct reassembly *r, struct half *half, uint64_t end,
+                      const struct stamp *stamp)
+{
+    half->end = end;
+    half->tail_stamp = *stamp;
+    half->tail_arrived = r->packets;
+    half->tail_arrived_ns = r->now_ns;
+}
+
 /* Bytes from before the first number seen, before anything was delivered: they were captured late.
  * (A single one is a keep-alive's.) */
 static void number_earlier(struct reassembly *r, struct half *half, uint64_t at, size_t len,
@@ -147,6 +157,8 @@ static void number_earlier(struct reassembly *r, struct half *half, uint64_t at,
         !number_untouched(half))
         return;
     half->start = half->next = at;
+    if (half->tail_stamp.packet == 0) /* so far only an acknowledgement told where its end is */
+        tail_know(r, half, half->end, stamp);
     if (half->acked > at)
         reassembly_order_wait(r, half, stamp);
 }
@@ -231,7 +243,8 @@ static void ack_believe(struct reassembly *r, struct half *peer, uint64_t ack,
 }
 
 /* Bytes far ahead turn out to be real: the peer has them. */
-static void ack_confirm_stray(struct half *half)
+static void ack_confirm_stray(const struct reassembly *r, struct half *half,
+                              const struct stamp *stamp)
 {
     for (uint64_t at = half->stray.from; at < half->stray.to;) {
         struct held *held = reassembly_held_find(&half->held, at);
@@ -242,15 +255,16 @@ static void ack_confirm_stray(struct half *half)
         at = reassembly_held_end(held);
     }
     if (half->end < half->stray.to)
-        half->end = half->stray.to;
+        tail_know(r, half, half->stray.to, stamp);
     half->stray = (struct span){0, 0};
 }
 
 /* An acknowledgement far ahead of all that was seen: is there a reason to believe it? */
-static int ack_stray(struct half *peer, uint64_t ack)
+static int ack_stray(const struct reassembly *r, struct half *peer, uint64_t ack,
+                     const struct stamp *stamp)
 {
     if (peer->stray.to > 0 && ack >= peer->stray.from && ack <= peer->stray.to) {
-        ack_confirm_stray(peer);
+        ack_confirm_stray(r, peer, stamp);
         return 1;
     }
     if (peer->stray_acks > 0 && (ack < peer->stray_ack || ack - peer->stray_ack > ACK_AHEAD))
@@ -308,7 +322,7 @@ static int ack_take(struct reassembly *r, enum side side, const struct segment *
     uint64_t known = peer->acked > peer->end ? peer->acked : peer->end;
     if (peer->fin_known && ack > peer->fin + 1)
         ack = peer->fin + 1;
-    if (ack > known + ACK_AHEAD && !ack_stray(peer, ack))
+    if (ack > known + ACK_AHEAD && !ack_stray(r, peer, ack, stamp))
         return -1;
     stamp->ack = ack;
     stamp->ack_valid = 1;
@@ -463,10 +477,7 @@ static void payload_note(struct reassembly *r, enum side side, const struct segm
         if (!probe)
             rtt_arm(half, end, segment->time_ns);
     }
-    half->end = end;
-    half->tail_stamp = *run->stamp;
-    half->tail_arrived = r->packets;
-    half->tail_arrived_ns = r->now_ns;
+    tail_know(r, half, end, run->stamp);
 }
 
 /* Straight from the segment where nothing stands in the way, else held. */

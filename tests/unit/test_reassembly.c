@@ -363,6 +363,18 @@ START_TEST(midstream_answer_first)
 }
 END_TEST
 
+/* What proves a gap is a packet, also where the end of the stream was first told by the peer. */
+START_TEST(midstream_gap_behind_late_bytes)
+{
+    PUT(&rig, CLIENT, .seq = 100, .ack = 900, .data = "ask");
+    PUT(&rig, SERVER, .seq = 500, .ack = 103, .data = "late"); /* 504 to 900 were never captured */
+    tcp_wait(&rig, 10, 103, 900);
+    tcp_expect(&rig, "c[0]\"ask\" s[0]\"late\" s[4]-396");
+    ck_assert_uint_eq(rig.mark.packet, 2);
+    ck_assert_int_gt(rig.mark.time_ns, 0);
+}
+END_TEST
+
 START_TEST(midstream_keepalives)
 {
     PUT(&rig, CLIENT, .seq = 99, .ack = 500); /* empty, one below what is next */
@@ -639,6 +651,7 @@ Suite *reassembly_suite(void)
     tcase_add_test(t, simultaneous_open);
     tcase_add_test(t, midstream);
     tcase_add_test(t, midstream_answer_first);
+    tcase_add_test(t, midstream_gap_behind_late_bytes);
     tcase_add_test(t, midstream_keepalives);
     t = group(suite, "ends");
     tcase_add_test(t, fin_in_order);
