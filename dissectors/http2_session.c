@@ -406,6 +406,15 @@ void http2_answer_lost(struct http2 *http, struct http2_stream *stream, uint64_t
 
 /* --- bytes --- */
 
+/* The bytes in front of an answer wait for it, from the first one, or the first lost one, on. */
+static void hold_early(struct http2 *http, struct http2_stream *stream)
+{
+    if (stream->held || stream->unwanted)
+        return;
+    stream->held = layer_carry_hold(http->layer, stream->id, stream->session) == 0;
+    stream->unwanted = !stream->held;
+}
+
 void http2_session_data(struct http2 *http, struct http2_stream *stream, enum side side,
                         const uint8_t *data, size_t len, uint64_t offset)
 {
@@ -421,8 +430,7 @@ void http2_session_data(struct http2 *http, struct http2_stream *stream, enum si
         attempt->early = 1;
         attempt->early_offset = offset;
         attempt->early_mark = layer_mark(http->layer, side, offset);
-        stream->held = layer_carry_hold(http->layer, stream->id, stream->session) == 0;
-        stream->unwanted = !stream->held;
+        hold_early(http, stream);
     }
     struct slice slice = {.data = data, .len = len, .offset = offset};
     if ((stream->held || stream->carried) && !stream->unwanted)
@@ -437,10 +445,8 @@ void http2_session_gap(struct http2 *http, struct http2_stream *stream, enum sid
 {
     if (stream->refused_end > 0 || (stream->attempt != NULL && side == SERVER))
         return;
-    if (stream->attempt != NULL && !stream->held) {
-        stream->held = layer_carry_hold(http->layer, stream->id, stream->session) == 0;
-        stream->unwanted = !stream->held;
-    }
+    if (stream->attempt != NULL)
+        hold_early(http, stream);
     if ((stream->held || stream->carried) && !stream->unwanted)
         layer_carry_gap(http->layer, stream->id, side, len);
 }
