@@ -335,8 +335,9 @@ static int open_sqlite(struct database_writer *writer, const char *path, struct 
                                  NULL);
     free(uri);
     if (result == SQLITE_OK)
-        result = database_harden(writer->db);
-    (void)sqlite3_busy_timeout(writer->db, BUSY_OPEN_MS);
+        result = database_harden(writer->db); /* without memory there is no handle at all */
+    if (result == SQLITE_OK)
+        result = sqlite3_busy_timeout(writer->db, BUSY_OPEN_MS);
     if (result == SQLITE_OK)
         result = sqlite3_exec(writer->db,
                               "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;"

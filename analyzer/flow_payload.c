@@ -352,6 +352,9 @@ void flow_work_start(struct flow_table *table, struct flow *flow, unsigned dir,
         work->reassembly = reassembly_new(&table->handler, work, &table->options.reassembly,
                                           &work->budget);
     if (work->reassembly == NULL) {
+        struct mark mark = {.packet = segment->packet, .time_ns = segment->time_ns};
+        if (work->stack != NULL)
+            stack_close(work->stack, SESSION_END_CAPTURE, NEITHER, 0, &mark); /* nothing is told */
         flow_work_free(flow);
         flow_unanalysed(table, flow, segment, table->options.flow_memory);
         return;

@@ -97,8 +97,10 @@ static int hash_lists(const struct numbers *first, const struct numbers *second,
         len += write_list(text + len, second);
     }
     uint8_t digest[SHA256_DIGEST_LENGTH];
-    (void)SHA256((const uint8_t *)text, len, digest);
+    int made = SHA256((const uint8_t *)text, len, digest) != NULL;
     budget_free(budget, text);
+    if (!made)
+        return -1;
     for (size_t i = 0; i < HASH_HEX / 2; i++)
         (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
     return 0;

@@ -36,15 +36,17 @@ static const char *const extensions[] = {"permessage-deflate", "bbf-usp-protocol
 
 /* --- key and accept --- */
 
-void ws_handshake_accept(struct text key, char accept[29])
+int ws_handshake_accept(struct text key, char accept[29])
 {
     unsigned char input[256 + sizeof guid], digest[SHA_DIGEST_LENGTH];
     size_t len = key.len < 256 ? key.len : 256;
     if (len > 0)
         memcpy(input, key.data, len);
     memcpy(input + len, guid, sizeof guid - 1);
-    SHA1(input, len + sizeof guid - 1, digest);
+    if (SHA1(input, len + sizeof guid - 1, digest) == NULL)
+        return -1;
     EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
+    return 0;
 }
 
 static int base64_value(char c)
@@ -362,7 +364,8 @@ static int judge_accept(struct judge *j, int unsure)
     for (size_t i = 0; i < j->request->count; i++) { /* of several keys, any: that was told */
         if (!text_is(j->request->fields[i].name, "Sec-WebSocket-Key"))
             continue;
-        ws_handshake_accept(j->request->fields[i].value, right);
+        if (ws_handshake_accept(j->request->fields[i].value, right) != 0)
+            return -1;
         if (http_text_equal(accept->value, (struct text){right, 28}))
             return 1;
     }

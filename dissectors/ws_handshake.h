@@ -18,8 +18,8 @@ struct ws_agreement {
     int other_extensions;    /* others than permessage-deflate */
 };
 
-/* Writes base64(SHA-1(key + GUID)): 28 characters and a NUL. */
-void ws_handshake_accept(struct text key, char accept[29]);
+/* Writes base64(SHA-1(key + GUID)): 28 characters and a NUL. 0, or -1: libcrypto has no memory. */
+int ws_handshake_accept(struct text key, char accept[29]);
 
 /* Judges a request that offers websocket. Returns 1 where it breaks what RFC 6455 4.2.1 makes the
  * server check (version, key, Host), else 0. */

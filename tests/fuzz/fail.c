@@ -3,6 +3,8 @@
  * libcrypto and SQLite are told to ask here, too; zlib and nghttp2 ask the program anyway.
  */
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -161,4 +163,12 @@ void fuzz_fail_init(void)
     if (CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) != 1 ||
         sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK)
         abort();
+    /* What libcrypto makes once has to be there: without, it does not fail but falls. */
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    if (EVP_Digest("", 0, digest, NULL, EVP_sha1(), NULL) != 1 || cipher == NULL || kdf == NULL)
+        abort();
+    EVP_CIPHER_free(cipher);
+    EVP_KDF_free(kdf);
 }
