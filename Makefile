@@ -35,7 +35,8 @@ FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/replay.c,$(w
 FUZZ_WRAPS   := malloc calloc realloc strdup strndup registry_successor
 FUZZ_LD      := $(FUZZ_WRAPS:%=-Wl,--wrap=%)
 
-.PHONY: all deps demo check check-quick check-deps check-style check-limits bench soak fuzz fuzz-long clean
+.PHONY: all deps demo check check-quick check-deps check-style \
+        check-limits bench bench-check soak fuzz fuzz-long clean
 
 all: $(PROGRAM)
 
@@ -97,11 +98,27 @@ check-deps:
 check-style:
 	@sh tests/check_style.sh
 
-bench: deps
-	@$(MAKE) --no-print-directory all
-	@BUILD=$(BUILD) CC=$(CC) sh tests/bench/bench.sh
+# --- measuring: BENCH_SCALE=0.1 and PROFILES="chat bulk" for a quick look ---
 
-# What takes too long for every day: a hundred kills, millions of packets, costs counted in instructions.
+BENCH_TOOLS := $(BUILD)/bench/generate $(BUILD)/bench/bare_pcap $(BUILD)/bench/bare_sqlite
+
+$(BUILD)/bench/generate: $(BUILD)/tests/bench/generate.o $(BUILD)/tests/bench/seal.o
+$(BUILD)/bench/bare_pcap: $(BUILD)/tests/bench/bare_pcap.o
+$(BUILD)/bench/bare_sqlite: $(BUILD)/tests/bench/bare_sqlite.o $(LIBRARY)
+$(BENCH_TOOLS):
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+bench: deps
+	@$(MAKE) --no-print-directory all $(BENCH_TOOLS)
+	@BUILD=$(BUILD) sh tests/bench/bench.sh $(PROFILES)
+
+# Instructions, by callgrind; UPDATE=--update writes them down.
+bench-check: all $(BENCH_TOOLS)
+	@CC=$(CC) python3 tests/bench/instructions.py $(BUILD) ./$(PROGRAM) $(UPDATE) $(PROFILES)
+
+# What takes too long for every day: a hundred kills, millions of packets, instructions counted.
 check-limits: all
 	python3 tests/robust.py --long
 	python3 tests/limits.py

@@ -1,7 +1,7 @@
 /*
  * Writes large captures, the same ones every time, for measuring:
  *
- *     generate PROFILE SCALE > FILE.pcap
+ *     generate PROFILE SCALE [CONNECTIONS] > FILE.pcap
  *
  * chat     WebSocket sessions, 500 at a time, small masked text both ways, each message in a packet
  *          of its own with an ACK behind it; SCALE is the number of messages a side and session
@@ -13,6 +13,8 @@
  * mixed    one chat in ten among http and tls
  * wss      as bulk and chat in turns, inside TLS 1.3 with AES-128-GCM; SCALE is in MB; its key log
  *          goes to standard error
+ *
+ * CONNECTIONS: how many there are in all (2000 chats, 500 of the others; not bulk and wss).
  */
 #include <inttypes.h>
 #include <openssl/sha.h>
@@ -398,7 +400,7 @@ static void wss(uint64_t megabytes)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 3 && argc != 4)
         return 2;
     static struct connection active[ACTIVE];
     static char buffer[1 << 20];
@@ -416,10 +418,13 @@ int main(int argc, char **argv)
     }
     int chats = strcmp(argv[1], "chat") == 0 || strcmp(argv[1], "deflate") == 0;
     uint32_t total = chats ? SESSIONS : ACTIVE, next = 0, alive = 0;
-    for (; next < ACTIVE; next++, alive++)
+    if (argc == 4)
+        total = (uint32_t)strtoul(argv[3], NULL, 10);
+    for (; next < ACTIVE && next < total; next++, alive++)
         open_connection(&active[next], kind_of(argv[1], next), next);
+    uint32_t slots = next;
     while (alive > 0) {
-        for (uint32_t i = 0; i < ACTIVE; i++) {
+        for (uint32_t i = 0; i < slots; i++) {
             if (active[i].id == UINT32_MAX || step(&active[i], scale))
                 continue;
             alive--;
