@@ -25,10 +25,18 @@ uint64_t checksum_add(uint64_t sum, const uint8_t *data, size_t len)
     }
     for (; len >= 8; data += 8, len -= 8)
         lane[1] += halves(data);
+    if (len >= 4) {
+        uint32_t word;
+        memcpy(&word, data, sizeof word);
+        lane[2] += word;
+        data += 4;
+        len -= 4;
+    }
     if (len > 0) {
-        uint8_t rest[8] = {0};
-        memcpy(rest, data, len);
-        lane[2] += halves(rest);
+        uint8_t rest[4] = {data[0], len > 1 ? data[1] : 0, len > 2 ? data[2] : 0, 0};
+        uint32_t word;
+        memcpy(&word, rest, sizeof word);
+        lane[3] += word;
     }
     return lane[0] + lane[1] + lane[2] + lane[3];
 }
