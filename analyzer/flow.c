@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "decode.h"
 
@@ -531,8 +532,12 @@ void flow_table_segment(struct flow_table *table, const struct segment *segment)
         flow_end_due(table);
     struct flow_key key;
     unsigned dir = flow_key_of(segment, &key);
-    uint32_t hash = flow_hash(table, &key);
+    const struct flow *recent = table->recent; /* packets come in twos and more */
+    uint32_t hash = recent != NULL && memcmp(&recent->key, &key, sizeof key) == 0
+                        ? recent->hash
+                        : flow_hash(table, &key);
     struct flow *flow = flow_for(table, &key, hash, dir, segment);
+    table->recent = flow;
     if (flow == NULL)
         return;
     flow_segment(table, flow, dir, segment);

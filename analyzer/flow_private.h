@@ -183,6 +183,7 @@ struct flow_table {
     uint64_t seed[2];
     struct flow **buckets;
     uint32_t mask;
+    const struct flow *recent; /* of the last segment; NULL: it is gone */
     struct flow_list lists[CLASS_COUNT];
     int64_t timeout_ns[CLASS_COUNT];
     int64_t relist_ns[CLASS_COUNT]; /* a flow moves to the end of its list at most this often */

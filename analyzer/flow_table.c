@@ -23,7 +23,7 @@ static const int64_t step_ns = 100000000; /* how often it is looked for flows th
 
 /* ---------------------------------------------------------------- hash: SipHash-1-3 */
 
-static uint64_t rotate(uint64_t x, unsigned bits)
+static inline uint64_t rotate(uint64_t x, unsigned bits)
 {
     return x << bits | x >> (64 - bits);
 }
@@ -32,7 +32,7 @@ struct sip {
     uint64_t v0, v1, v2, v3;
 };
 
-static void sip_round(struct sip *s)
+static inline void sip_round(struct sip *s)
 {
     s->v0 += s->v1;
     s->v1 = rotate(s->v1, 13) ^ s->v0;
@@ -46,7 +46,7 @@ static void sip_round(struct sip *s)
     s->v2 = rotate(s->v2, 32);
 }
 
-static void sip_word(struct sip *s, uint64_t word)
+static inline void sip_word(struct sip *s, uint64_t word)
 {
     s->v3 ^= word;
     sip_round(s);
@@ -221,6 +221,8 @@ void flow_remove(struct flow_table *table, struct flow *flow)
     while (*link != flow)
         link = &(*link)->chain;
     *link = flow->chain;
+    if (table->recent == flow)
+        table->recent = NULL;
     list_remove(&table->lists[flow->class], flow);
     if (flow->before != NULL)
         flow->before->after = flow->after;

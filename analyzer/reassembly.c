@@ -721,6 +721,50 @@ static void segment_take(struct reassembly *r, enum side side, const struct segm
     }
 }
 
+/* Nothing of this half waits, is missing, in doubt or at its end. */
+static int half_is_calm(const struct half *half)
+{
+    return half->started && !half->bare && !half->other_syn && !half->fin_known &&
+           half->fin_doubted == 0 && half->held.first == NULL && half->end == half->next &&
+           half->acked <= half->next && half->stray_acks == 0 && half->stray.to == 0;
+}
+
+/* Most segments by far: what is next, all of it captured, and an acknowledgement of bytes that were
+ * delivered. Comes to what segment_take() and a drain come to. 0: it is none, nothing was done. */
+static int segment_plain(struct reassembly *r, enum side side, const struct segment *segment)
+{
+    struct half *half = &r->half[side], *peer = &r->half[side_peer(side)];
+    if ((segment->flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK || r->stopped ||
+        !half_is_calm(half) || !half_is_calm(peer) ||
+        segment->payload_len < segment->payload_wire ||
+        number_position(half, segment->seq) != half->next)
+        return 0;
+    uint64_t ack = number_position(peer, segment->ack), at = half->next;
+    if (ack > peer->next || (ack > peer->acked && peer->end < peer->phantom))
+        return 0;
+    if (timestamp_old(r, half, segment, at))
+        return 0;
+    const struct stamp stamp = {.packet = segment->packet,
+                                .time_ns = segment->time_ns,
+                                .ack = ack,
+                                .ack_valid = 1};
+    const struct run run = {.at = at,
+                            .end = at + segment->payload_len,
+                            .bytes = segment->payload,
+                            .stamp = &stamp};
+    window_note(half, segment);
+    ack_rtt(peer, ack, segment->time_ns);
+    if (ack > peer->acked)
+        peer->acked = ack;
+    hear(half, run.end);
+    if (segment->payload_len == 0)
+        return 1;
+    payload_remember(r, side, segment, &stamp);
+    payload_note(r, side, segment, &run);
+    reassembly_order_deliver(r, side, &run);
+    return 1;
+}
+
 void reassembly_segment(struct reassembly *r, enum side side, const struct segment *segment)
 {
     struct half *half = &r->half[side];
@@ -729,6 +773,8 @@ void reassembly_segment(struct reassembly *r, enum side side, const struct segme
         r->now_ns = segment->time_ns;
     half->seen = 1;
     half->absent = 0;
+    if (segment_plain(r, side, segment))
+        return;
     if (segment->flags & TCP_RST) {
         reset_take(r, side, segment);
     } else if (segment->flags & TCP_SYN) {

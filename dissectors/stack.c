@@ -234,7 +234,7 @@ static void finish(struct layer *layer)
     }
 }
 
-static void free_layer(struct layer *layer)
+void layer_free(struct layer *layer)
 {
     struct budget *budget = layer->stack->budget;
     for (int side = CLIENT; side <= SERVER; side++)
@@ -266,7 +266,7 @@ void layer_end_chain(struct layer *layer)
     finish(layer_top(layer));
     while (layer != NULL) {
         struct layer *successor = layer->successor;
-        free_layer(layer);
+        layer_free(layer);
         layer = successor;
     }
 }
@@ -679,16 +679,12 @@ static void ask_again(struct input *in)
 }
 
 /* Steps a running layer until neither side moves. Progress of one side lets the other, which may
- * be waiting for it, try again. */
-static void run_dissector(struct layer *layer, enum side side)
+ * be waiting for it, try again. `side` was at `before`, moved: and was asked already. */
+static void run_on(struct layer *layer, enum side side, uint64_t before, int moved)
 {
     int idle = 0;
-    ask_again(&layer->in[CLIENT]);
-    ask_again(&layer->in[SERVER]);
     while (layer->phase == RUNNING && idle < 2) {
-        uint64_t before = layer->in[side].offset;
         int told = layer->in[side].eof_told;
-        int moved = 0;
         while (layer->phase == RUNNING && step(layer, side))
             moved = 1;
         if (layer->phase != RUNNING)
@@ -701,7 +697,16 @@ static void run_dissector(struct layer *layer, enum side side)
         }
         idle = moved ? 0 : idle + 1;
         side = side_peer(side);
+        before = layer->in[side].offset;
+        moved = 0;
     }
+}
+
+static void run_dissector(struct layer *layer, enum side side)
+{
+    ask_again(&layer->in[CLIENT]);
+    ask_again(&layer->in[SERVER]);
+    run_on(layer, side, layer->in[side].offset, 0);
 }
 
 static void run(struct layer *layer, enum side side)
@@ -742,6 +747,32 @@ static void run(struct layer *layer, enum side side)
     }
 }
 
+/* Nothing of a side waits, for the peer or for anything else. */
+static int input_is_calm(const struct input *in)
+{
+    return in->run_count == 0 && !in->wait_peer && !in->held_back && (!in->ended || in->eof_told);
+}
+
+/* Shows new bytes to a running layer in which nothing waits: run() without looking for what else
+ * there might be to do, unless the dissector leaves something to do. */
+static void run_plain(struct layer *layer, enum side side, const struct slice *slice)
+{
+    struct input *in = &layer->in[side];
+    layer->in_call = 1;
+    struct result result = layer->dissector->data(layer, layer->state, side, slice);
+    layer->in_call = 0;
+    if (result.verdict == V_OK && result.consumed == slice->len) {
+        in->offset += slice->len;
+        in->current_len = 0;
+        in->need = 0;
+        return;
+    }
+    (void)obey(layer, side, &result, slice->len);
+    run_on(layer, side, slice->offset, 1);
+    if (layer->phase != RUNNING)
+        run(layer, side);
+}
+
 void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_t len,
                  const struct mark *mark, int exact)
 {
@@ -756,7 +787,13 @@ void layer_input(struct layer *layer, enum side side, const uint8_t *data, size_
         input_drop(in);
         return;
     }
-    run(layer, side);
+    if (layer->phase == RUNNING && len >= in->need && !layer->grant.early && input_is_calm(in) &&
+        input_is_calm(&layer->in[side_peer(side)])) {
+        const struct slice slice = {.data = data, .len = len, .offset = in->offset};
+        run_plain(layer, side, &slice);
+    } else {
+        run(layer, side);
+    }
     /* A switch moved (and kept) the input; what this layer still has must outlive the caller. */
     if (layer->phase != SWITCHED)
         overflow |= input_keep(in, budget, limit);
@@ -789,111 +826,4 @@ void layer_input_eof(struct layer *layer, enum side side, const struct mark *mar
         in->any = 1;
     }
     run(layer, side);
-}
-
-/* --- the doors of the flow --- */
-
-struct stack *stack_new(const struct stack_host *host, void *flow,
-                        const struct dissect_options *options, struct budget *budget,
-                        int from_start)
-{
-    struct stack *stack = budget_alloc(budget, sizeof *stack);
-    if (stack == NULL)
-        return NULL;
-    stack->host = host;
-    stack->flow = flow;
-    stack->options = options;
-    stack->budget = budget;
-    stack->from_start = from_start;
-    stack->root = layer_new(stack, NULL, RELATION_ROOT);
-    if (stack->root == NULL) {
-        budget_free(budget, stack);
-        return NULL;
-    }
-    return stack;
-}
-
-void stack_data(struct stack *stack, enum side side, const uint8_t *data, size_t len,
-                const struct mark *mark)
-{
-    stack->newest = *mark;
-    layer_input(stack->root, side, data, len, mark, 1);
-}
-
-void stack_gap(struct stack *stack, enum side side, uint64_t len, const struct mark *mark)
-{
-    stack->newest = *mark;
-    layer_input_gap(stack->root, side, len, mark);
-}
-
-void stack_eof(struct stack *stack, enum side side, const struct mark *mark)
-{
-    stack->newest = *mark;
-    layer_input_eof(stack->root, side, mark);
-}
-
-int stack_done(const struct stack *stack)
-{
-    const struct layer *top = layer_top(stack->root);
-    return top->children == NULL && top->in[CLIENT].done && top->in[SERVER].done;
-}
-
-struct stack_carried_end stack_carried_end(const struct stack *stack)
-{
-    struct stack_carried_end out = {.active_ns = INT64_MIN, .first = NEITHER};
-    const struct layer *top = layer_top(stack->root);
-    while (text_is(top->protocol, "tls") && top->children != NULL) {
-        struct layer *child = top->children;
-        top = layer_top(child);
-        if (!child->idle_known)
-            continue;
-        out.active_ns = layer_active_ns(child);
-        out.both = top->in[CLIENT].ended && top->in[SERVER].ended;
-        out.first = child->first_end;
-    }
-    return out;
-}
-
-void stack_close(struct stack *stack, enum session_end end, enum side end_side, int64_t idle_ns,
-                 const struct mark *mark)
-{
-    stack->newest = *mark;
-    stack->closing = 1;
-    stack->end = end;
-    stack->end_side = end_side;
-    stack->idle_ns = idle_ns;
-    struct layer *root = stack->root;
-    stack->root = NULL;
-    if (root != NULL && (root->in[CLIENT].any || root->in[SERVER].any))
-        layer_end_chain(root);
-    else if (root != NULL)
-        free_layer(root);
-}
-
-void stack_free(struct stack *stack)
-{
-    if (stack == NULL)
-        return;
-    assert(stack->root == NULL);
-    budget_free(stack->budget, stack);
-}
-
-enum side stack_guess_sender(const uint8_t *data, size_t len)
-{
-    int best = 0;
-    enum side sender = NEITHER;
-    for (int side = CLIENT; side <= SERVER; side++) {
-        struct text bytes[2] = {TEXT_NONE, TEXT_NONE};
-        bytes[side] = (struct text){(const char *)data, len};
-        int undecided;
-        const struct dissector *found = registry_probe(bytes, NULL, &undecided);
-        int sure = found != NULL ? found->probe((enum side)side, data, len) : 0;
-        if (sure == best) /* both or neither: SSH sounds the same from both sides */
-            sender = NEITHER;
-        else if (sure > best) {
-            best = sure;
-            sender = (enum side)side;
-        }
-    }
-    return sender;
 }

@@ -1,5 +1,6 @@
 /*
- * What stack.c (feeding, switching, ending) and layer.c (what dissectors may ask) share.
+ * What stack.c (feeding, switching, ending), stack_flow.c (the doors of the flow) and layer.c (what
+ * dissectors may ask) share.
  */
 #ifndef SWITCHTAP_STACK_PRIVATE_H
 #define SWITCHTAP_STACK_PRIVATE_H
@@ -136,6 +137,8 @@ void layer_run(struct layer *layer);
 void layer_unlink_carry(struct layer *layer, struct layer *child);
 /* Closes and frees a layer, what it carries and its successors. */
 void layer_end_chain(struct layer *layer);
+/* Frees it alone. */
+void layer_free(struct layer *layer);
 
 /* The time of the newest byte of a carried stream, whose ends are told nowhere else. */
 int64_t layer_active_ns(struct layer *child);

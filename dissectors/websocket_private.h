@@ -72,7 +72,7 @@ struct ws_buffer {
 struct ws_words { /* websocket_secret.c */
     char head[24];       /* the first bytes of the word that reaches the end of what was fed */
     uint8_t before[20];  /* what stood in front of it, the nearest byte first */
-    uint8_t tail[32];    /* the last bytes that were fed, the newest first */
+    uint8_t tail[32];    /* the last bytes that were fed */
     uint8_t before_len, tail_len;
     uint8_t dots, part_kinds, classes;
     uint8_t cookie;      /* a named credential was seen in this message, */

@@ -189,9 +189,20 @@ static size_t look_back(const struct ws_words *w, const uint8_t *data, size_t at
     size_t n = 0;
     while (n < max && at > 0)
         out[n++] = data[--at];
-    for (size_t i = 0; n < max && i < w->tail_len; i++)
-        out[n++] = w->tail[i];
+    for (size_t i = w->tail_len; n < max && i > 0; i--)
+        out[n++] = w->tail[i - 1];
     return n;
+}
+
+/* The last bytes of all that was fed, this slice included. */
+static void keep_tail(struct ws_words *w, const uint8_t *data, size_t len)
+{
+    size_t fed = len < sizeof w->tail ? len : sizeof w->tail;
+    size_t old = w->tail_len < sizeof w->tail - fed ? w->tail_len : sizeof w->tail - fed;
+    if (old > 0)
+        memmove(w->tail, w->tail + w->tail_len - old, old);
+    memcpy(w->tail + old, data + len - fed, fed);
+    w->tail_len = (uint8_t)(old + fed);
 }
 
 /* The word data[from..to); whether it ends there is for the caller to know. */
@@ -237,19 +248,34 @@ static void find_words(struct websocket *ws, enum side side, const uint8_t *data
         begin_word(w, data, open, len);
 }
 
+static const char private_key[] = "PRIVATE KEY-----";
+
+enum { PRIVATE_KEY = sizeof private_key - 1, PRIVATE_KEY_K = 8 };
+
+/* Looked for by its K: a byte that is rare in text, which memmem() would not know. */
+static int has_private_key(const uint8_t *data, size_t len)
+{
+    if (len < PRIVATE_KEY)
+        return 0;
+    const uint8_t *at = data + PRIVATE_KEY_K, *end = data + len - PRIVATE_KEY + PRIVATE_KEY_K + 1;
+    while (at < end && (at = memchr(at, 'K', (size_t)(end - at))) != NULL) {
+        if (memcmp(at - PRIVATE_KEY_K, private_key, PRIVATE_KEY) == 0)
+            return 1;
+        at++;
+    }
+    return 0;
+}
+
 /* The lines around a private key say so: "-----BEGIN RSA PRIVATE KEY-----". */
 static void find_private_key(struct ws_words *w, const uint8_t *data, size_t len)
 {
-    static const char mark[] = "PRIVATE KEY-----";
-    enum { MARK = sizeof mark - 1 };
-    uint8_t seam[2 * MARK];
-    size_t before = w->tail_len < MARK - 1 ? w->tail_len : MARK - 1;
-    for (size_t i = 0; i < before; i++)
-        seam[i] = w->tail[before - 1 - i];
-    size_t after = len < MARK - 1 ? len : MARK - 1;
+    uint8_t seam[2 * PRIVATE_KEY];
+    size_t before = w->tail_len < PRIVATE_KEY - 1 ? w->tail_len : PRIVATE_KEY - 1;
+    size_t after = len < PRIVATE_KEY - 1 ? len : PRIVATE_KEY - 1;
+    memcpy(seam, w->tail + w->tail_len - before, before);
     memcpy(seam + before, data, after);
-    if (memmem(seam, before + after, mark, MARK) != NULL || memmem(data, len, mark, MARK) != NULL)
-        found_secret(w, "private key", MARK);
+    if ((before > 0 && has_private_key(seam, before + after)) || has_private_key(data, len))
+        found_secret(w, "private key", PRIVATE_KEY);
 }
 
 void ws_words_feed(struct websocket *ws, enum side side, const uint8_t *data, size_t len)
@@ -267,10 +293,7 @@ void ws_words_feed(struct websocket *ws, enum side side, const uint8_t *data, si
     if (at < len)
         find_words(ws, side, data, len, at);
     find_private_key(w, data, len);
-    uint8_t tail[sizeof w->tail];
-    size_t kept = look_back(w, data, len, tail, sizeof tail);
-    memcpy(w->tail, tail, kept);
-    w->tail_len = (uint8_t)kept;
+    keep_tail(w, data, len);
 }
 
 /* What shares one context: all messages with takeover, else each by itself. */
