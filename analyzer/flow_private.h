@@ -131,8 +131,8 @@ enum { LIMIT_NAMES = 4, CLASSIFY_PACKETS = 10 };
 enum { FLOW_HOLES = 4 };
 
 /* Bytes that other rooms keep for a flow while it is open, and for one that is analysed (what the
- * store knows of it and of its layers, the overhead of small blocks): they count as its own, so that
- * --memory is what is really used. */
+ * store knows of it and of its layers, the overhead of small blocks): they count as its own, so
+ * that --memory is what is really used. */
 enum { FLOW_REMEMBERED = 320, FLOW_WORK_REMEMBERED = 768 };
 
 /* Once the reassembly is gone: what is missing, as far as sequence numbers tell. More holes than

@@ -135,7 +135,8 @@ static void upgrade(struct ends *e, const char *extension)
              e->port[0], (char *)key, extension);
     text(e, 0, head);
     snprintf(head, sizeof head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-             "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", (char *)accept, extension);
+             "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", (char *)accept,
+             extension);
     text(e, 1, head);
 }
 
@@ -247,7 +248,8 @@ static void bombs(uint64_t count)
     struct ends e[8];
     for (unsigned i = 0; i < 8; i++) {
         e[i] = opened(0x0a000001 + i, 3000, 0xc6336401, 80);
-        upgrade(&e[i], "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n");
+        upgrade(&e[i], "Sec-WebSocket-Extensions: permessage-deflate; "
+                       "client_no_context_takeover\r\n");
     }
     for (uint64_t i = 0; i < count; i++) {
         size_t n = header(out, 0xc2, 1, len);
@@ -398,9 +400,10 @@ int main(int argc, char **argv)
         void (*run)(uint64_t count);
         int honest;
     } kinds[] = {
-        {"syn", syn, 1},     {"half", half, 1},         {"gaps", gaps, 1},       {"bombs", bombs, 1},
-        {"lines", lines, 0}, {"pipelined", pipelined, 0}, {"frames", frames, 0}, {"records", records, 0},
-        {"hole", hole, 0},   {"fragments", fragments, 0}, {"tunnels", tunnels, 0}, {"flows", flows, 0},
+        {"syn", syn, 1},       {"half", half, 1},           {"gaps", gaps, 1},
+        {"bombs", bombs, 1},   {"lines", lines, 0},         {"pipelined", pipelined, 0},
+        {"frames", frames, 0}, {"records", records, 0},     {"hole", hole, 0},
+        {"flows", flows, 0},   {"fragments", fragments, 0}, {"tunnels", tunnels, 0},
     };
     static char buffer[1 << 20];
     if (argc != 3)
