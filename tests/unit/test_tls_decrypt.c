@@ -121,7 +121,7 @@ static void add_numbered(struct tls_keys *keys, unsigned number)
 {
     char line[256];
     (void)snprintf(line, sizeof line, "CLIENT_TRAFFIC_SECRET_0 %064x %02x%s\n", number,
-                   1 + number % 250, SECRET_32 + 2);
+                   1 + number % 250, &SECRET_32[2]);
     tls_keys_text(keys, line, strlen(line));
 }
 
