@@ -16,8 +16,8 @@ if [ -n "$counts" ]; then
     failed=$(($2 + $3)); passed=$(($1 - failed)); broken=0
 fi
 skipped=0
-for test in golden scripts rules recut twins conformance workers cli keys \
-    privileges live rotate robust limits tshark; do
+for test in golden scripts rules recut twins conformance workers fuzz cli keys privileges live \
+    rotate robust limits tshark; do
     [ -f "tests/$test.py" ] || continue
     python3 "tests/$test.py" >"$log" 2>&1
     status=$?

@@ -112,7 +112,8 @@ class Seeds:
         with open(os.path.join(self.folder, target, name), "wb") as out:
             out.write(data)
 
-    def of_script(self, number, path):
+    def of_script(self, number, path, whole=False):
+        """whole: as a capture only, however long."""
         name = os.path.basename(path)[:-4]
         capture = os.path.join(self.folder, "capture.tmp")
         with open(path, encoding="utf-8") as file:
@@ -121,10 +122,12 @@ class Seeds:
             data = file.read()
         os.remove(capture)
         packets = records(data)
-        if len(data) < PACKETS_MOST:
+        if whole or len(data) < PACKETS_MOST:
             self.put("pipeline", name, b"\0\0\0" + data)
-        if number % 5 == 0 and len(data) < PACKETS_MOST:
+        if whole or number % 5 == 0 and len(data) < PACKETS_MOST:
             self.put("read", name, bytes([number % 16]) + data)
+        if whole:
+            return
         if number % 12 == 0 and len(data) < PACKETS_MOST:
             self.put("capture", name + ".pcap", data)
             self.put("capture", name + ".pcapng", pcapng(packets))
