@@ -17,7 +17,7 @@ if [ -n "$counts" ]; then
 fi
 skipped=0
 for test in golden scripts rules recut twins conformance workers fuzz cli keys privileges live \
-    rotate robust limits tshark; do
+    rotate robust limits hostile tshark; do
     [ -f "tests/$test.py" ] || continue
     python3 "tests/$test.py" >"$log" 2>&1
     status=$?
