@@ -1,3 +1,13 @@
+-- Where a connection that was open when a series of files went on is told of, too: 'from' the file
+-- before, 'to' the next one. Row ids run through the series. Here, because files that are older than
+-- this table get it when they are opened for writing.
+CREATE TABLE IF NOT EXISTS continuation (
+    flow_id INTEGER NOT NULL REFERENCES flow(id) ON DELETE CASCADE,
+    session_id INTEGER REFERENCES session(id) ON DELETE CASCADE,
+    direction TEXT NOT NULL,
+    file TEXT NOT NULL
+);
+
 -- Indexes of everything but frames: for the questions people ask, and so that a capture can be
 -- deleted without reading each child table once per row.
 CREATE INDEX IF NOT EXISTS flow_capture ON flow(capture_id);

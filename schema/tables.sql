@@ -204,15 +204,6 @@ CREATE TABLE finding (
     severity TEXT -- where the place makes it another one than the rule's
 );
 
--- Where a connection that was open when a series of files went on is told of, too: 'from' the file
--- before, 'to' the next one. Row ids run through the series.
-CREATE TABLE continuation (
-    flow_id INTEGER NOT NULL REFERENCES flow(id) ON DELETE CASCADE,
-    session_id INTEGER REFERENCES session(id) ON DELETE CASCADE,
-    direction TEXT NOT NULL,
-    file TEXT NOT NULL
-);
-
 CREATE TABLE gap (
     flow_id INTEGER NOT NULL REFERENCES flow(id) ON DELETE CASCADE,
     sender TEXT NOT NULL,
