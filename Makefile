@@ -36,7 +36,7 @@ FUZZ_WRAPS   := malloc calloc realloc strdup strndup registry_successor
 FUZZ_LD      := $(FUZZ_WRAPS:%=-Wl,--wrap=%)
 
 .PHONY: all deps demo check check-quick check-deps check-style \
-        check-limits bench bench-check soak fuzz fuzz-long clean
+        check-limits bench bench-check bench-live soak fuzz fuzz-long clean
 
 all: $(PROGRAM)
 
@@ -117,6 +117,10 @@ bench: deps
 # Instructions, by callgrind; UPDATE=--update writes them down.
 bench-check: all $(BENCH_TOOLS)
 	@CC=$(CC) python3 tests/bench/instructions.py $(BUILD) ./$(PROGRAM) $(UPDATE) $(PROFILES)
+
+# Live, over a veth pair, beside tcpdump (root; tcpreplay, tcpdump).
+bench-live: all $(BENCH_TOOLS)
+	@python3 tests/bench/live.py $(BUILD)/bench/generate ./$(PROGRAM)
 
 # What takes too long for every day: a hundred kills, millions of packets, instructions counted.
 check-limits: all
