@@ -101,11 +101,12 @@ def block(kind, body):
 def save(path, items):
     out = [block(0x0a0d0d0a, struct.pack("<IHHq", 0x1a2b3c4d, 1, 0, -1)),
            block(1, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HHB3xHH", 9, 1, 9, 0, 0))]
-    for at, n, data in items:
-        if n < 0:
+    for n, (at, part, data) in enumerate(items):
+        if part < 0:
             out.append(block(10, struct.pack("<II", 0x544c534b, len(data)) + data))
             continue
-        ns = 1700000000 * SECOND + at
+        behind = n // 97 % 3 * 1234567890 * (n % 2)  # as if some cards had clocks of their own
+        ns = 1700000000 * SECOND + at - behind
         out.append(block(6, struct.pack("<IIIII", 0, ns >> 32, ns & 0xffffffff, len(data),
                                              len(data)) + data))
     with open(path, "wb") as file:

@@ -4,6 +4,53 @@
  */
 #include "flow_net.h"
 
+/* What the other tables have seen counts for this one, but ends nothing by itself. */
+START_TEST(flow_at_the_clock_of_all)
+{
+    struct net *net = net_new(16 << 20, NULL);
+    struct conn c = conn_of(net, 40000, 80), d = conn_of(net, 40001, 80);
+    int64_t start = net->now_ns;
+    conn_syn(&c);
+    flow_table_at(net->table, start + 70 * SECOND, 100);
+    ck_assert_uint_eq(net_counter(net, "flow.ended"), 0);
+    conn_syn(&d); /* its own time is long ago */
+    flow_table_tick(net->table, start + 80 * SECOND);
+    ck_assert_uint_eq(net_counter(net, "flow.ended"), 1); /* c */
+    flow_table_tick(net->table, start + 131 * SECOND);
+    ck_assert_uint_eq(net_counter(net, "flow.ended"), 2);
+    net_end(net);
+    ck_assert_ptr_nonnull(net_find(net, EVENT_FLOW_CLOSE, 1));
+    ck_assert_ptr_nonnull(net_find(net, EVENT_FLOW_CLOSE, 101));
+    net_free(net);
+}
+END_TEST
+
+/* Those that are due together end in the order in which they began, whatever they are. */
+START_TEST(flow_due_in_order)
+{
+    struct net *net = net_new(16 << 20, NULL);
+    struct conn c[40];
+    for (uint16_t i = 0; i < 40; i++) {
+        c[i] = conn_of(net, (uint16_t)(40000 + i), 80);
+        conn_syn(&c[i]);
+    }
+    for (uint16_t i = 40; i > 0; i--) { /* each third one is established, and silent longer */
+        if (i % 3 == 0)
+            conn_open(&c[i - 1]);
+    }
+    flow_table_tick(net->table, net->now_ns + 700 * SECOND);
+    ck_assert_uint_eq(net_counter(net, "flow.ended"), 40);
+    net_end(net);
+    uint64_t last = 0;
+    for (size_t i = 0; i < net->count; i++) {
+        if (net->seen[i].event.kind == EVENT_FLOW_CLOSE)
+            ck_assert_uint_eq(net->seen[i].event.flow, ++last);
+    }
+    ck_assert_uint_eq(last, 40);
+    net_free(net);
+}
+END_TEST
+
 Suite *flow_suite(void);
 
 /* ---------------------------------------------------------------- handshake and sides */
@@ -536,6 +583,8 @@ Suite *flow_suite(void)
     tcase_add_test(tcase, flow_late_packet_begins_anew);
     tcase_add_test(tcase, flow_finish_in_order);
     tcase_add_test(tcase, flow_tick_ends_and_declares);
+    tcase_add_test(tcase, flow_at_the_clock_of_all);
+    tcase_add_test(tcase, flow_due_in_order);
     suite_add_tcase(suite, tcase);
     return suite;
 }
