@@ -159,7 +159,8 @@ static struct result version1(struct layer *layer, const struct slice *slice)
     detail_number(&detail, "version", 1);
     if (family.len == 7) /* UNKNOWN: whatever follows is to be ignored */
         detail_text(&detail, "protocol", family);
-    else if (!read_endpoints(rest, family.data[3] == '6' ? AF_INET6 : AF_INET, &detail))
+    else if (family.len != 4 ||
+             !read_endpoints(rest, family.data[3] == '6' ? AF_INET6 : AF_INET, &detail))
         line.bare_lf = 1;
     if (line.bare_lf || line.len == line.text.len) /* or without an end where it has to be */
         return (struct result){.verdict = V_LOST};
