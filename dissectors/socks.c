@@ -298,6 +298,8 @@ static int knew_the_reply(const struct socks *s, uint64_t offset)
 
 static struct result assume(struct socks *s)
 {
+    if (s->session == 0) /* its request was not captured either */
+        open_session(s, 1);
     answer(s, CAUSE_NONE, NULL, layer_offset(s->layer, SERVER));
     return hand_over(s, 1, 0);
 }
