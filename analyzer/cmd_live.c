@@ -94,7 +94,7 @@ static void answer(struct live *live)
     static const char *const names[] = {
         "capture.packets", "capture.bytes", "capture.kernel-dropped", "capture.interface-dropped",
         "flow.opened", "flow.ended", "flow.with-session", "flow.evicted", "bus.payloads-shed",
-        "bus.frames-shed"};
+        "bus.frames-shed", "workers.dropped", "memory.peak"};
     struct capture_info info;
     capture_get_info(live->capture, &info);
     count_drops(live, &info);
@@ -103,8 +103,6 @@ static void answer(struct live *live)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)fprintf(stderr, "  %-28s %12" PRIu64 "\n", names[i],
                       run_counted(&live->run, names[i]));
-    (void)fprintf(stderr, "  %-28s %12zu\n  %-28s %12zu\n", "memory.now", live->run.budget.used,
-                  "memory.peak", live->run.budget.peak);
 }
 
 /* Time goes by. 1: enough. */

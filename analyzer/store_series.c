@@ -157,11 +157,11 @@ static int copy_open(struct store *store, sqlite3 *db, const char *path)
     static const char before[] =
         "INSERT INTO before.continuation (flow_id, session_id, direction, file) "
         "SELECT o.id, s.id, 'to', ?1 FROM temp.open_flow o LEFT JOIN before.session s ON "
-        "s.flow_id = o.id AND s.end_reason IS NULL AND s.outcome NOT IN ('refused', 'ignored')";
+        "s.flow_id = o.id";
     static const char after[] =
         "INSERT INTO main.continuation (flow_id, session_id, direction, file) "
         "SELECT o.id, s.id, 'from', ?1 FROM temp.open_flow o LEFT JOIN main.session s ON "
-        "s.flow_id = o.id AND s.end_reason IS NULL AND s.outcome NOT IN ('refused', 'ignored')";
+        "s.flow_id = o.id";
     int result = list_open(store, db);
     if (result == SQLITE_OK)
         result = attach(db, store->path);
