@@ -105,7 +105,7 @@ def killed_lives(work, server):
     rng, lost, unsound = random.Random(8), [], []
     for n in range(KILLS // 5):
         live = Live(work, "kill%d" % n, server.port, "-q")
-        ended, end = [], time.time() + rng.uniform(1.6, 3)
+        ended, end = [], time.time() + rng.uniform(1.6, 3.5)
         while time.time() < end:
             s = Session(server.port, "/%d" % len(ended))
             s.say(50)
@@ -117,8 +117,9 @@ def killed_lives(work, server):
         live.process.wait()
         live.out.close()
         got = {p for p, in query(live.db, "SELECT path FROM session WHERE end_reason = 'close'")}
-        # a batch is handed over after 0.2 s, and committed within a second
-        missing = [i for i, at in enumerate(ended) if at < killed - 1.4 and "/%d" % i not in got]
+        # a batch is handed over after 0.2 s, and committed within a second; a busy machine needs more
+        slack = 1.4 if os.getloadavg()[0] < os.cpu_count() and "asan" not in common.PROGRAM else 3
+        missing = [i for i, at in enumerate(ended) if at < killed - slack and "/%d" % i not in got]
         if missing:
             lost.append((n, missing))
         if not is_sound(live.db):
