@@ -36,7 +36,7 @@ FUZZ_WRAPS   := malloc calloc realloc strdup strndup registry_successor
 FUZZ_LD      := $(FUZZ_WRAPS:%=-Wl,--wrap=%)
 
 .PHONY: all deps demo check check-quick check-deps check-style \
-        check-limits bench bench-check bench-live soak fuzz fuzz-long clean
+        check-limits bench bench-check bench-live soak fuzz fuzz-long fuzz-cover clean
 
 all: $(PROGRAM)
 
@@ -136,6 +136,9 @@ fuzz:
 
 fuzz-long:
 	@BUILD=$(BUILD) FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} sh tests/fuzz/fuzz.sh
+
+fuzz-cover:
+	@BUILD=$(BUILD) sh tests/fuzz/cover.sh
 
 clean:
 	rm -rf $(BUILD) $(PROGRAM)

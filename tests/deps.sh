@@ -4,10 +4,11 @@
 set -eu
 packages="gcc make pkg-config libpcap-dev libndpi-dev libsqlite3-dev zlib1g-dev libxxhash-dev
 libssl-dev libnghttp2-dev libseccomp-dev libcap-ng-dev check sqlite3 python3"
-# `deps.sh fuzz`: libFuzzer, for the clang that this distribution calls clang
-if [ "${1:-}" = fuzz ]; then
+# `deps.sh fuzz`: libFuzzer, for the clang that this distribution calls clang; cover: its tools, too
+if [ "${1:-}" = fuzz ] || [ "${1:-}" = cover ]; then
     clang=$(apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
     packages="$packages clang libclang-rt-${clang:-14}-dev"
+    [ "$1" = fuzz ] || packages="$packages llvm-${clang:-14}"
 fi
 missing=""
 for package in $packages; do

@@ -6,6 +6,7 @@ import glob
 import gzip
 import os
 import random
+import re
 import sqlite3
 import struct
 import subprocess
@@ -92,6 +93,20 @@ def block(kind, body):
     return struct.pack("<I", kind) + size + body + size
 
 
+def certificates():
+    """The first certificate of each Certificate message that a capture has in one piece, as DER."""
+    found = set()
+    for path in glob.glob(os.path.join(TESTS, "..", "captures", "tls*", "*.pcap")):
+        with open(path, "rb") as file:
+            data = file.read()
+        for match in re.finditer(rb"\x0b\0..\0..\0(..)(?=\x30\x82)", data, re.S):
+            size = int.from_bytes(match.group(1), "big")
+            inner = int.from_bytes(data[match.end() + 2:match.end() + 4], "big") + 4
+            if inner == size:
+                found.add(data[match.end():match.end() + size])
+    return sorted(found, key=len)
+
+
 def pcapng(packets):
     out = [block(0x0a0d0d0a, struct.pack("<IHHq", 0x1a2b3c4d, 1, 0, -1)),
            block(1, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HHB3xHH", 9, 1, 9, 0, 0)),
@@ -125,7 +140,7 @@ class Seeds:
         if whole or len(data) < PACKETS_MOST:
             self.put("pipeline", name, b"\0\0\0" + data)
         if whole or number % 5 == 0 and len(data) < PACKETS_MOST:
-            self.put("read", name, bytes([number % 16]) + data)
+            self.put("read", name, bytes([number % 32]) + data)
         if whole:
             return
         if number % 12 == 0 and len(data) < PACKETS_MOST:
@@ -187,6 +202,16 @@ class Seeds:
                          sealed, 1, b"\x08\0\0\6\0\4" + extension(42, b"") + done, b"\x16") +
                      step(sealed, 0, b"\5\0\0\0", b"\x16") + step(epoch, 0, length=1) +
                      step(sealed, 0, done, b"\x16"))
+        for n, der in enumerate(certificates()[:4]):
+            one = len(der).to_bytes(3, "big") + der
+            lists = [(b"", one), (b"\0", one + b"\0\0")]  # TLS 1.2, 1.3
+            for suite, (begin, entries) in ((3, lists[0]), (0, lists[1])):
+                body = begin + len(entries).to_bytes(3, "big") + entries
+                message = b"\x0b" + len(body).to_bytes(3, "big") + body
+                record = b"\x16\3\3" + struct.pack("!H", len(message)) + message
+                sent = step(raw, 1, record) if suite == 3 else step(sealed, 1, message, b"\x16")
+                self.put("tls", "certificate-%d-%d" % (suite, n), bytes([0, suite, 0]) + step(
+                    hello, 0) + step(hello, 1) + sent)
         line = b"CLIENT_RANDOM " + b"61" * 32 + b" " + b"62" * 48 + b"\n# x\nBAD\n"
         self.put("tls", "log", bytes([0, 0, 3]) + struct.pack("<H", len(line)) + line +
                  step(hello, 0) + step(hello, 1))

@@ -2,8 +2,8 @@
  * `switchtap read` from the file to the database: whatever is in the capture, the exit status is a
  * documented one, a failure is told, and what was stored hangs together.
  *
- * Input: options (1: --detail sessions, 2: --flows switching, 4: --memory 4M, 8: --payload 10), the
- * file.
+ * Input: options (1: --detail sessions, 2: --flows switching, 4: --memory 4M, 8: --payload 10,
+ * 16: the file is the key log, too), the file.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "../../analyzer/commands.h"
 #include "fuzz.h"
 
-enum { WORD = 128, WORDS = 16 };
+enum { WORD = 128, WORDS = 20, KEYLOG = 16 };
 
 static const char *const choices[][2] = {
     {"--detail", "sessions"}, {"--flows", "switching"}, {"--memory", "4M"}, {"--payload", "10"}};
@@ -30,6 +30,10 @@ static int command(unsigned flags, const char *file)
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
         for (size_t word = 0; word < 2 && (flags & 1u << i) != 0; word++)
             (void)snprintf(words[argc++], WORD, "%s", choices[i][word]);
+    if ((flags & KEYLOG) != 0) { /* the capture is as good a key log as any */
+        (void)snprintf(words[argc++], WORD, "--keylog");
+        (void)snprintf(words[argc++], WORD, "%s", file);
+    }
     for (int i = 0; i < argc; i++)
         argv[i] = words[i];
     struct options options;
