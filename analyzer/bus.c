@@ -528,6 +528,7 @@ int bus_failed(struct bus *bus)
 void bus_get_stats(struct bus *bus, struct bus_stats *stats)
 {
     *stats = bus->stats;
+    stats->queued = atomic_load_explicit(&bus->depth, memory_order_relaxed);
 }
 
 int bus_close(struct bus *bus)

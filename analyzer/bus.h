@@ -56,6 +56,7 @@ int bus_close(struct bus *bus);
 
 struct bus_stats {
     uint64_t events, batches, waits, payloads_shed, frames_shed;
+    unsigned queued; /* batches of 256 KiB that wait to be stored, by now */
 };
 
 void bus_get_stats(struct bus *bus, struct bus_stats *stats);

@@ -96,13 +96,24 @@ static void answer(struct live *live)
         "flow.opened", "flow.ended", "flow.with-session", "flow.evicted", "bus.payloads-shed",
         "bus.frames-shed", "workers.dropped", "memory.peak"};
     struct capture_info info;
-    capture_get_info(live->capture, &info);
+    struct run_now now;
+    get_info(live, &info);
     count_drops(live, &info);
     run_report(&live->run);
+    run_get_now(&live->run, &now);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } more[] = {{"sessions", now.sessions},
+                {"findings", now.findings},
+                {"bus.queued", now.queued},
+                {"database.bytes", now.database_bytes}};
     (void)fprintf(stderr, "switchtap live, process %ld:\n", (long)getpid());
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)fprintf(stderr, "  %-28s %12" PRIu64 "\n", names[i],
                       run_counted(&live->run, names[i]));
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
+        (void)fprintf(stderr, "  %-28s %12" PRIu64 "\n", more[i].name, more[i].value);
 }
 
 /* Time goes by. 1: enough. */

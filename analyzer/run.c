@@ -29,6 +29,10 @@ static int tally_write(void *arg, struct batch *batch)
         } else if (event->kind == EVENT_FRAME) {
             tally->frames++;
             tally->messages += event->u.frame.message_opcode >= 0;
+        } else if (event->kind == EVENT_SESSION_OPEN) {
+            atomic_fetch_add_explicit(&tally->sessions, 1, memory_order_relaxed);
+        } else if (event->kind == EVENT_FINDING) {
+            atomic_fetch_add_explicit(&tally->findings, 1, memory_order_relaxed);
         }
     }
     return 0;
@@ -280,6 +284,17 @@ static void run_analysis_counts(struct run *run, struct workers_counts *counts)
     *counts = (struct workers_counts){.dropped = 0};
     flow_table_count(run->flows, &counts->flows);
     bus_get_stats(run->bus, &counts->bus);
+}
+
+void run_get_now(struct run *run, struct run_now *now)
+{
+    struct workers_counts counts;
+    run_analysis_counts(run, &counts);
+    *now = (struct run_now){
+        .sessions = atomic_load_explicit(&run->tally.sessions, memory_order_relaxed),
+        .findings = atomic_load_explicit(&run->tally.findings, memory_order_relaxed),
+        .queued = counts.bus.queued,
+        .database_bytes = store_bytes(run->store)};
 }
 
 uint64_t run_dropped(const struct run *run)

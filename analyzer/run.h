@@ -5,6 +5,8 @@
 #ifndef SWITCHTAP_RUN_H
 #define SWITCHTAP_RUN_H
 
+#include <stdatomic.h>
+
 #include "bus.h"
 #include "capture.h"
 #include "decode.h"
@@ -20,9 +22,18 @@ struct run_counter {
     uint64_t value;
 };
 
-/* What the events said, counted in the storing thread; read it after run_finish(). */
+/* What the events said, counted in the storing thread; read it after run_finish(), but for what is
+ * atomic. */
 struct run_tally {
     uint64_t gaps, gap_bytes, frames, messages;
+    atomic_uint_fast64_t sessions, findings;
+};
+
+/* Live: how it stands by now. */
+struct run_now {
+    uint64_t sessions, findings; /* stored by this run */
+    uint64_t queued;             /* batches of events that wait to be stored */
+    uint64_t database_bytes;     /* of the file that is written, with its log, a moment ago */
 };
 
 struct run {
@@ -82,6 +93,8 @@ uint64_t run_dropped(const struct run *run);
 
 /* Live, now and then: the counters as they are by now. */
 void run_report(struct run *run);
+
+void run_get_now(struct run *run, struct run_now *now);
 
 /*
  * Ends all flows, writes the counters and the rest. `complete` 0: the capture stays unfinished (it

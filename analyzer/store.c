@@ -241,6 +241,8 @@ static int house(struct store *store)
     if (store->written_most == 0 && store_now_ns() - store->housed_ns < house_ns)
         return 0;
     store->housed_ns = store_now_ns();
+    if (options->live)
+        atomic_store_explicit(&store->bytes, store_series_bytes(store), memory_order_relaxed);
     if (store_series_due(store) && store_series_next(store) != 0)
         return -1;
     return options->bounded ? store_retain(store) : 0;
@@ -573,6 +575,11 @@ int store_finish(struct store *store, const struct capture_info *info, int64_t f
 const char *store_path(const struct store *store)
 {
     return store->path;
+}
+
+uint64_t store_bytes(const struct store *store)
+{
+    return atomic_load_explicit(&store->bytes, memory_order_relaxed);
 }
 
 uint64_t store_files(const struct store *store)

@@ -77,6 +77,9 @@ int store_finish(struct store *store, const struct capture_info *info, int64_t f
 /* The file that is written now; borrowed. While the sink runs only from there. */
 const char *store_path(const struct store *store);
 
+/* How long it is with its write-ahead log, as of some moment ago; from any thread. Live only. */
+uint64_t store_bytes(const struct store *store);
+
 /* How many files of a series were begun after the first. */
 uint64_t store_files(const struct store *store);
 

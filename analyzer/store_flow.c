@@ -161,6 +161,14 @@ int store_layer_number(struct store_flow *flow, uint32_t serial, int64_t row)
     return 0;
 }
 
+void store_layer_forget(struct store_flow *flow, int64_t row)
+{
+    for (uint32_t i = 0; i < flow->layer_count; i++) {
+        if (flow->layers[i] == row)
+            flow->layers[i] = 0;
+    }
+}
+
 void store_layer_free(struct store_layer *layer)
 {
     free(layer->strings);
@@ -296,6 +304,20 @@ struct store_session *store_session_surplus(struct store_flow *flow)
     flow->session_count--;
     flow->sessions_forgotten = 1;
     return session;
+}
+
+void store_session_removed(struct store_flow *flow, int64_t row)
+{
+    flow->sessions_removed = 1;
+    struct store_session **link = &flow->sessions;
+    while (*link != NULL && (*link)->row != row)
+        link = &(*link)->next;
+    struct store_session *session = *link;
+    if (session == NULL)
+        return;
+    *link = session->next;
+    flow->session_count--;
+    store_session_free(session);
 }
 
 void store_session_free(struct store_session *session)

@@ -6,6 +6,8 @@
 #ifndef SWITCHTAP_STORE_PRIVATE_H
 #define SWITCHTAP_STORE_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include <sqlite3.h>
 
 #include "database_create.h"
@@ -122,6 +124,7 @@ struct store_flow {
     struct store_session *sessions;
     unsigned session_count;
     int sessions_forgotten; /* some had to be: their end is written by one statement */
+    int sessions_removed;   /* some were, by store_retain(): rows cannot be counted any more */
     struct store_finding *findings; /* without a session */
 };
 
@@ -159,6 +162,7 @@ struct store {
     int64_t began_file_ns;
     int64_t housed_ns, retained_ns; /* monotonic: the last time it was done */
     int64_t aged_ns;                /* ... the next look at ages */
+    atomic_uint_fast64_t bytes;     /* of the file, live, by then */
     uint64_t removed_flows, removed_sessions;
     struct buffer scratch[STORE_SCRATCHES]; /* redacted texts, until their statement has run */
 };
@@ -196,6 +200,8 @@ void store_pace(struct store *store);
 
 /* ---- store_series.c: between transactions ---- */
 
+/* Of the file that is written, with its log. */
+uint64_t store_series_bytes(const struct store *store);
 /* Is it time for the next file? */
 int store_series_due(struct store *store);
 /* Goes on in it. 0 or -1. */
@@ -221,6 +227,9 @@ int64_t store_layer_row(const struct store_flow *flow, uint32_t serial);
 /* 0 or -1 (out of memory, or a serial that cannot be). */
 int store_layer_number(struct store_flow *flow, uint32_t serial, int64_t row);
 
+/* That row was removed. */
+void store_layer_forget(struct store_flow *flow, int64_t row);
+
 /* Keeps a layer until its flow has a row. 0 or -1. */
 int store_layer_wait(struct store_flow *flow, const struct event *event, int64_t row);
 /* What LAYER_CLOSE adds to a waiting layer. 0; -1: out of memory. */
@@ -232,6 +241,8 @@ struct store_session *store_session_find(struct store_flow *flow, uint32_t seria
 struct store_session *store_session_add(struct store_flow *flow, uint32_t serial);
 /* The session that can be forgotten best, taken out of its flow; NULL while there is room. */
 struct store_session *store_session_surplus(struct store_flow *flow);
+/* Its row was removed: there is nothing more to say about it. */
+void store_session_removed(struct store_flow *flow, int64_t row);
 void store_session_free(struct store_session *session);
 
 /* Replaces a text of the session's verdict by a copy, cut. */

@@ -1,8 +1,9 @@
 /*
  * Keeping one database bounded, by size or by age. The unit is a flow that has ended, with its
  * sessions and all of theirs: the oldest go first, in transactions of a few thousand rows, so that
- * nobody waits for long, and the pages that come free are used again or given back. What is still
- * open stays.
+ * nobody waits for long, and the pages that come free are used again or given back. Where no such
+ * flow is left, sessions that are over go from the connections that are still open (HTTP/2, or an
+ * HTTP/1 connection that is refused again and again). What is still open stays.
  */
 #include <string.h>
 
@@ -82,25 +83,117 @@ static int note_removed(struct store *store)
     return 0;
 }
 
-/* One small transaction. 1: something was removed, 0: nothing to do, -1: failed. */
-static int remove_oldest(struct store *store, const char *oldest, int64_t before_ns)
+/* The first value of a statement's first row, 0 without a row; -1: failed. */
+static int64_t find_row(struct store *store, const char *sql, int64_t first, int64_t second)
 {
     sqlite3_stmt *find = NULL;
-    int64_t flow = 0;
-    int result = sqlite3_prepare_v2(store->db, oldest, -1, &find, NULL);
+    int64_t row = 0;
+    int result = sqlite3_prepare_v2(store->db, sql, -1, &find, NULL);
     if (result == SQLITE_OK) {
-        (void)sqlite3_bind_int64(find, 1, before_ns);
+        (void)sqlite3_bind_int64(find, 1, first);
+        if (sqlite3_bind_parameter_count(find) > 1)
+            (void)sqlite3_bind_int64(find, 2, second);
         if (sqlite3_step(find) == SQLITE_ROW)
-            flow = sqlite3_column_int64(find, 0);
+            row = sqlite3_column_int64(find, 0);
         result = sqlite3_finalize(find);
     }
-    if (result != SQLITE_OK)
-        return store_failed(store, result);
+    return result == SQLITE_OK ? row : store_failed(store, result);
+}
+
+/* The layers that a session led to, and what is in them. */
+#define BELOW                                                                                      \
+    "WITH RECURSIVE below(id) AS (SELECT successor_id FROM session WHERE id = ?1 "                 \
+    "AND successor_id IS NOT NULL UNION SELECT layer.id FROM layer JOIN below "                    \
+    "ON layer.parent_id = below.id) "
+
+/* Rows that are no more are not named again: what still comes for such a layer belongs to none. */
+static int forget_layers(struct store *store, struct store_flow *flow, int64_t session)
+{
+    sqlite3_stmt *find = NULL;
+    int result = sqlite3_prepare_v2(store->db, BELOW "SELECT id FROM below", -1, &find, NULL);
+    if (result == SQLITE_OK) {
+        (void)sqlite3_bind_int64(find, 1, session);
+        while (sqlite3_step(find) == SQLITE_ROW)
+            store_layer_forget(flow, sqlite3_column_int64(find, 0));
+        result = sqlite3_finalize(find);
+    }
+    return result == SQLITE_OK ? 0 : store_failed(store, result);
+}
+
+/* Removes a part of a session whose flow goes on. 1: it is gone, 0: there is more, -1: failed. */
+static int remove_session_part(struct store *store, struct store_flow *flow, int64_t session)
+{
+    static const char frames[] = "DELETE FROM frame WHERE id IN "
+                                 "(SELECT id FROM frame WHERE session_id = ?1 LIMIT 2000)";
+    static const char *const rest[] = {
+        "DELETE FROM header WHERE session_id = ?1",
+        "DELETE FROM websocket WHERE session_id = ?1",
+        "DELETE FROM continuation WHERE session_id = ?1",
+        "UPDATE finding SET other_session_id = NULL WHERE other_session_id = ?1",
+        "UPDATE session SET hop_of = NULL WHERE hop_of = ?1",
+        "DELETE FROM finding WHERE session_id = ?1",
+        BELOW "DELETE FROM finding WHERE layer_id IN below AND flow_id = "
+              "(SELECT flow_id FROM session WHERE id = ?1)",
+        BELOW "DELETE FROM layer WHERE id IN below",
+        "DELETE FROM session WHERE id = ?1",
+    };
+    if (run_sql(store, frames, session) != 0)
+        return -1;
+    if (sqlite3_changes(store->db) == CHUNK)
+        return 0;
+    if (forget_layers(store, flow, session) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++) {
+        if (run_sql(store, rest[i], session) != 0)
+            return -1;
+    }
+    store_session_removed(flow, session);
+    store->removed_sessions++;
+    return 1;
+}
+
+/* The oldest session that is over of an open flow that has several; not one in which there are
+ * others, which go before it. 0: none, -1: failed. */
+static int64_t oldest_over(struct store *store, int64_t before_ns, struct store_flow **its_flow)
+{
+    static const char over[] =
+        "SELECT s.id FROM session s WHERE s.flow_id = ?1 "
+        "AND (s.end_reason IS NOT NULL OR s.outcome IN ('refused', 'ignored')) "
+        "AND coalesce(s.end_ns, s.response_ns, s.request_ns) < ?2 "
+        "AND NOT EXISTS (SELECT 1 FROM session n WHERE n.layer_id IN "
+        "(WITH RECURSIVE below(id) AS (SELECT s.successor_id UNION SELECT layer.id FROM layer "
+        "JOIN below ON layer.parent_id = below.id) SELECT id FROM below)) ORDER BY s.id LIMIT 1";
+    int64_t oldest = 0;
+    for (size_t i = 0; i < store->bucket_count; i++) {
+        for (struct store_flow *flow = store->buckets[i]; flow != NULL; flow = flow->next) {
+            int several = flow->session_count > 1 || flow->sessions_forgotten;
+            int64_t session = several ? find_row(store, over, flow->row, before_ns) : 0;
+            if (session < 0)
+                return -1;
+            if (session > 0 && (oldest == 0 || session < oldest)) {
+                oldest = session;
+                *its_flow = flow;
+            }
+        }
+    }
+    return oldest;
+}
+
+/* One small transaction. 1: something was removed, 0: nothing to do, -1: failed. */
+static int remove_oldest(struct store *store, const char *flows, int64_t before_ns)
+{
+    struct store_flow *open = NULL;
+    int64_t session = 0, flow = find_row(store, flows, before_ns, 0);
     if (flow == 0)
+        session = oldest_over(store, before_ns, &open);
+    if (flow < 0 || session < 0)
+        return -1;
+    if (flow == 0 && session == 0)
         return 0;
     if (store_transaction(store) != 0)
         return -1;
-    if (remove_part(store, flow) < 0 || note_removed(store) != 0 || store_commit(store) != 0)
+    int result = flow != 0 ? remove_part(store, flow) : remove_session_part(store, open, session);
+    if (result < 0 || note_removed(store) != 0 || store_commit(store) != 0)
         return -1;
     return 1;
 }
@@ -158,7 +251,7 @@ int store_retain(struct store *store)
     if (more >= 0 && is_full(store, FULL_PERCENT)) {
         more = 1;
         while (more == 1 && store_now_ns() < until && is_full(store, ROOMY_PERCENT))
-            more = remove_oldest(store, by_size, 0);
+            more = remove_oldest(store, by_size, INT64_MAX);
     }
     if (more >= 0)
         more = give_back(store, until);

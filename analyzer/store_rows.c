@@ -300,7 +300,7 @@ int64_t store_session_row(struct store *store, struct store_flow *flow, uint32_t
     struct store_session *session = serial != 0 ? store_session_find(flow, serial) : NULL;
     if (session != NULL)
         return session->row;
-    if (serial == 0 || !flow->sessions_forgotten)
+    if (serial == 0 || !flow->sessions_forgotten || flow->sessions_removed)
         return 0;
     /* Serials of sessions are dense and each has a row: the n-th one of the flow. */
     sqlite3_stmt *find = store_statement(store, FIND_SESSION);

@@ -264,6 +264,11 @@ static int log_is_stuck(struct store *store)
     return size_of(store->path, "-wal") >= STORE_LOG_MOST;
 }
 
+uint64_t store_series_bytes(const struct store *store)
+{
+    return size_of(store->path, "") + size_of(store->path, "-wal");
+}
+
 int store_series_due(struct store *store)
 {
     const struct store_options *options = &store->options;
@@ -271,8 +276,7 @@ int store_series_due(struct store *store)
         return 0;
     if (options->rotate_ns > 0 && times_now() - store->began_file_ns >= options->rotate_ns)
         return 1;
-    if (options->rotate_bytes > 0 &&
-        size_of(store->path, "") + size_of(store->path, "-wal") >= options->rotate_bytes)
+    if (options->rotate_bytes > 0 && store_series_bytes(store) >= options->rotate_bytes)
         return 1;
     return options->bounded && log_is_stuck(store);
 }

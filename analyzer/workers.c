@@ -19,8 +19,8 @@
 
 enum {
     ROUNDS = 6,
-    ROUND_ITEMS = 512,
-    ROUND_BYTES = 256 * 1024,
+    ROUND_ITEMS = 2048,
+    ROUND_BYTES = 1024 * 1024,
     EVERYBODY = 255
 };
 
@@ -401,6 +401,7 @@ void workers_get_counts(struct workers *workers, struct workers_counts *counts)
             counts->flows.value[n] += of->flows.value[n];
         counts->bus.payloads_shed += of->bus.payloads_shed;
         counts->bus.frames_shed += of->bus.frames_shed;
+        counts->bus.queued += of->bus.queued;
         counts->denied += of->denied;
         counts->peak += of->peak;
     }

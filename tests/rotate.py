@@ -169,6 +169,7 @@ def stuck_reader(work, server):
 def asked(work, server):
     live = Live(work, "asked", server.port)
     s = Session(server.port, "/x")
+    until(lambda: query(live.db, "SELECT count(*) FROM session") == [(1,)])
     live.process.send_signal(signal.SIGUSR1)
     time.sleep(0.6)
     s.end()
@@ -176,6 +177,10 @@ def asked(work, server):
     text = end(live)
     tally.check("SIGUSR1 prints counters", "capture.packets" in text and "memory.peak" in text and
                 "flow.opened" in text, text)
+    now = {words[0]: int(words[1]) for words in map(str.split, text.splitlines()) if len(words) == 2 and
+           words[1].isdigit()}
+    tally.check("and how it stands", now.get("sessions") == 1 and now.get("findings", -1) >= 0 and
+                now.get("bus.queued", 99) < 99 and now.get("database.bytes", 0) > 100000, text)
     tally.check("and it goes on", query(live.db, "SELECT path FROM session WHERE end_reason = 'close'") ==
                 [("/x",)])
 

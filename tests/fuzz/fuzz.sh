@@ -1,11 +1,12 @@
 #!/bin/sh
 # Fuzzes with clang's libFuzzer, under AddressSanitizer and UBSan: each target for FUZZ_SECONDS (30),
 # FUZZ_JOBS (as many as there are processors) at a time. FUZZ_TARGETS: names, default all. What was
-# found lies in $BUILD/fuzz/found, inputs that reach something new in $BUILD/fuzz/work.
+# found lies in $BUILD/fuzz/found, inputs that reach something new in $BUILD/fuzz/work. FUZZ_SEED: a
+# number that the choices begin with, so that two runs from the same inputs try the same.
 # `fuzz.sh build` only builds.
 set -eu
 : "${BUILD:=build}" "${CLANG:=clang}" "${FUZZ_SECONDS:=30}" "${FUZZ_JOBS:=$(nproc)}"
-: "${FUZZ_TARGETS:=}"
+: "${FUZZ_TARGETS:=}" "${FUZZ_SEED:=0}"
 sh tests/deps.sh fuzz
 out=$BUILD/fuzz
 # Sources in C give NULL + 0 for the end of a text that is not there.
@@ -22,7 +23,7 @@ for target in $FUZZ_TARGETS; do
     ln -sf ../fuzzer "$out/bin/$target"
     mkdir -p "$out/work/$target" "$out/found/$target" "$out/log"
 done
-export out FUZZ_SECONDS
+export out FUZZ_SECONDS FUZZ_SEED
 # One target; the folders that are given behind its own are read only.
 # shellcheck disable=SC2016
 one='
@@ -36,8 +37,8 @@ one='
     longest=6000
     [ "$target" != database ] || longest=150000
     status=0
-    "$out/bin/$target" -max_total_time="$FUZZ_SECONDS" -max_len=$longest -timeout=5 \
-        -rss_limit_mb=2500 -print_final_stats=1 -artifact_prefix="$out/found/$target/" "$@" \
+    "$out/bin/$target" -max_total_time="$FUZZ_SECONDS" -max_len=$longest -timeout=20 \
+        -seed="$FUZZ_SEED" -rss_limit_mb=2500 -print_final_stats=1 -artifact_prefix="$out/found/$target/" "$@" \
         >"$out/log/$target" 2>&1 || status=$?
     runs=$(sed -n "s/^stat::number_of_executed_units: *//p" "$out/log/$target")
     cover=$(sed -n "s/.*DONE *cov: \([0-9]*\).*/\1/p" "$out/log/$target")

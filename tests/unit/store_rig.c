@@ -47,6 +47,21 @@ void rig_open(int all_flows, int live, int keep_secrets)
     ck_assert_msg(rig_store != NULL, "%s", error.text);
 }
 
+void rig_open_aging(void)
+{
+    struct error error = {""};
+    struct store_options options = {.live = 1, .bounded = 1, .max_age_ns = 1000000000,
+                                    .sensor = "here"};
+    rig_store = store_open(rig_path, &options, &error);
+    ck_assert_msg(rig_store != NULL, "%s", error.text);
+}
+
+int rig_flush(void)
+{
+    struct sink sink = store_sink(rig_store);
+    return sink.flush(sink.arg);
+}
+
 void rig_begin(const char *fingerprint)
 {
     struct error error = {""};

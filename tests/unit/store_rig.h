@@ -16,6 +16,8 @@ void rig_setup(void);
 void rig_teardown(void);
 
 void rig_open(int all_flows, int live, int keep_secrets);
+/* Live, and what is older than a second is removed: all that rig_add() makes. */
+void rig_open_aging(void);
 void rig_begin(const char *fingerprint);
 struct store_summary rig_finish(void);
 void rig_close(void);
@@ -29,6 +31,8 @@ struct text rig_bytes(const void *data, size_t len);
 struct event *rig_add(enum event_kind kind, uint64_t flow, uint32_t session, enum side sender);
 /* Writes the batch. The rows that the store gave are in rig_rows[]. */
 int rig_send(void);
+/* Commits, and does what is done between transactions. 0 or -1. */
+int rig_flush(void);
 extern int64_t rig_rows[4096];
 
 /* The usual beginnings: a flow from 10.0.0.1:1000+flow to 10.0.0.2:80 with an http1 layer (1); a

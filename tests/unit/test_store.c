@@ -108,6 +108,69 @@ START_TEST(test_unfinished)
 }
 END_TEST
 
+static void switched(uint64_t flow, uint32_t session, uint32_t from, uint32_t to)
+{
+    rig_session(flow, session, "a.example", "/")->layer = from;
+    (void)rig_answer(flow, session, OUTCOME_SWITCHED, 200);
+    (void)rig_layer(flow, to, from, "websocket");
+    rig_add(EVENT_SESSION_SWITCH, flow, session, NEITHER)->u.session_switch.successor = to;
+    rig_add(EVENT_WEBSOCKET_OPEN, flow, session, NEITHER)->u.websocket_open.accept_valid = 1;
+    rig_frame(flow, session, CLIENT, session, "hello")->layer = to;
+    rig_finding(flow, session, CLIENT, RULE_WS_LENGTH_NOT_MINIMAL)->layer = to;
+}
+
+/* Of a connection that stays open, sessions that are over can be removed, inner ones first; what
+ * still comes for them names no row that is gone, and is not taken for another session's. */
+START_TEST(test_retain_in_open_flow)
+{
+    rig_open_aging();
+    rig_begin("x");
+    (void)rig_flow(1);
+    (void)rig_session(1, 1, "a.example", "/refused");
+    (void)rig_answer(1, 1, OUTCOME_REFUSED, 426);
+    switched(1, 2, 1, 2);
+    switched(1, 3, 2, 3); /* inside the one before */
+    switched(1, 4, 1, 4);
+    rig_finding(1, 0, CLIENT, RULE_CAPTURE_GAP)->layer = 3;
+    for (uint32_t session = 3; session >= 2; session--)
+        rig_add(EVENT_SESSION_END, 1, session, CLIENT)->u.session_end.reason = SESSION_END_CLOSE;
+    (void)rig_flow(2);
+    for (uint32_t session = 1; session <= 300; session++) {
+        (void)rig_session(2, session, "b.example", "/refused");
+        (void)rig_answer(2, session, OUTCOME_REFUSED, 426);
+        if (session % 100 == 0)
+            ck_assert_int_eq(rig_send(), 0);
+    }
+    (void)rig_session(2, 301, "b.example", "/waits");
+    ck_assert_int_eq(rig_send(), 0);
+    unsigned turn = 0;
+    do { /* a turn of removing takes a bounded time */
+        ck_assert_int_eq(rig_flush(), 0);
+        (void)usleep(110000);
+    } while (rig_count("SELECT count(*) FROM session") > 2 && ++turn < 100);
+    ASSERT_SQL("SELECT f.client_port, s.outcome, s.path FROM session s JOIN flow f "
+               "ON f.id = s.flow_id ORDER BY 1", "1001|switched|/\n1002|unanswered|/waits");
+    ASSERT_SQL("SELECT count(*) FROM layer", "3"); /* two roots, and what is still open */
+    ASSERT_SQL("SELECT count(*) FROM finding", "1");
+    ASSERT_SQL("SELECT count(*) FROM frame", "1");
+    ASSERT_SQL("SELECT value FROM counter WHERE name = 'retain.sessions'", "303");
+    rig_finding(1, 3, CLIENT, RULE_WS_CLOSE_CODE_FORBIDDEN)->layer = 3;
+    rig_finding(1, 4, CLIENT, RULE_WS_CLOSE_CODE_FORBIDDEN)->layer = 4;
+    rig_finding(2, 1, CLIENT, RULE_WS_CLOSE_CODE_FORBIDDEN)->layer = 1;
+    (void)rig_layer(1, 5, 3, "late");
+    (void)rig_flow_close(1, END_FIN, CLIENT);
+    (void)rig_flow_close(2, END_FIN, CLIENT);
+    ck_assert_int_eq(rig_send(), 0);
+    (void)rig_finish();
+    rig_close();
+    ASSERT_SQL("SELECT f.flow_id, f.session_id, l.protocol FROM finding f LEFT JOIN layer l "
+               "ON l.id = f.layer_id WHERE f.rule = 'ws-close-code-forbidden' ORDER BY f.id",
+               "1|-|-\n1|4|websocket\n2|-|http1");
+    ASSERT_SQL("SELECT parent_id FROM layer WHERE protocol = 'late'", "-");
+    rig_check();
+}
+END_TEST
+
 START_TEST(test_cascade)
 {
     rig_open(1, 0, 0);
@@ -1146,6 +1209,7 @@ Suite *store_suite(void)
     tcase_add_test(rows, test_shed);
     tcase_add_test(rows, test_flows_switching);
     tcase_add_test(rows, test_pending_bounded);
+    tcase_add_test(rows, test_retain_in_open_flow);
     tcase_add_test(rows, test_live_rows);
     tcase_add_test(rows, test_many_sessions);
     tcase_add_test(rows, test_nonsense);
