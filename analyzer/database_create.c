@@ -341,7 +341,7 @@ static int open_sqlite(struct database_writer *writer, const char *path, struct 
     if (result == SQLITE_OK)
         result = sqlite3_exec(writer->db,
                               "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;"
-                              "PRAGMA cache_size = -8000;"
+                              "PRAGMA cache_size = -4000;"
                               "PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON",
                               NULL, NULL, NULL);
     return result == SQLITE_OK ? 0 : database_explain(writer->db, result, path, error);
