@@ -232,6 +232,12 @@ int store_commit(struct store *store)
     return 0;
 }
 
+static void look_at_size(struct store *store)
+{
+    if (store->options.live)
+        atomic_store_explicit(&store->bytes, store_series_bytes(store), memory_order_relaxed);
+}
+
 /* Commits, and does what is only done between transactions. */
 static int house(struct store *store)
 {
@@ -241,8 +247,7 @@ static int house(struct store *store)
     if (store->written_most == 0 && store_now_ns() - store->housed_ns < house_ns)
         return 0;
     store->housed_ns = store_now_ns();
-    if (options->live)
-        atomic_store_explicit(&store->bytes, store_series_bytes(store), memory_order_relaxed);
+    look_at_size(store);
     if (store_series_due(store) && store_series_next(store) != 0)
         return -1;
     return options->bounded ? store_retain(store) : 0;
@@ -435,6 +440,7 @@ int store_begin(struct store *store, const struct store_source *source, struct e
     if (result != 0)
         return tell(store, error);
     number_rows(store);
+    look_at_size(store);
     return 0;
 }
 
