@@ -12,6 +12,7 @@
 
 enum {
     MEMORY_LEAST = 4 << 20, /* of --memory, for each worker */
+    STORING_MOST = 12 << 20, /* what waits for the storing thread, and SQLite's cache, when full */
     KEEP_BOUNDED = 2,      /* files of a bounded database: one, and one that a reader holds */
     ROTATE_LEAST = 1 << 20 /* bytes; an empty database has a third of that */
 };
@@ -132,7 +133,8 @@ int run_open(struct run *run, const struct options *options, int live, const cha
     };
     if (live && run_lengths(options, database, &store, error) != 0)
         return -1;
-    budget_init(&run->budget, as_size(options->memory), NULL);
+    size_t memory = as_size(options->memory), storing = memory / 6;
+    budget_init(&run->budget, memory - (storing < STORING_MOST ? storing : STORING_MOST), NULL);
     if (run_open_keys(run, options, live, error) != 0)
         return -1;
     run_settings(run, options, live);
